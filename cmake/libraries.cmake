@@ -1,0 +1,20 @@
+# Libraries, all from Debian 12 (scripts/packages). Each belongs to the rooms that name it.
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED)
+find_package(simdjson REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(pugixml REQUIRED)
+find_package(prometheus-cpp CONFIG REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(cjose REQUIRED IMPORTED_TARGET cjose)
+
+# Asio and Beast compiled once (their "separate compilation"), not in every file that includes them.
+add_library(boost_network STATIC ${CMAKE_SOURCE_DIR}/cmake/boost_network.cpp)
+target_compile_definitions(boost_network PUBLIC BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION
+                                                BOOST_ASIO_NO_DEPRECATED)
+target_compile_options(boost_network PRIVATE -w)
+target_link_libraries(boost_network PUBLIC Boost::headers Threads::Threads)
