@@ -61,7 +61,8 @@ struct Accuracy {
   double slant_range_m = 1;
 };
 
-/// The same with every value optional: what a request or a camera's configuration states. merge() lays one over another.
+/// The same with every value optional: what a request or a camera's configuration states. merge() lays one over
+/// another.
 struct AccuracyOverride {
   std::optional<double> horizontal_m, vertical_m, ground_m, heading_deg, pitch_deg, roll_deg, focal_percent, pixel_px,
       slant_range_m;

@@ -27,17 +27,17 @@ struct SensorMetadata {
   ElevationReference elevation_reference = ElevationReference::kAgl;
   Attitude attitude{};
   FocalKind focal_kind = FocalKind::kPixels;
-  double focal_length_px = 0;                   ///< kPixels
-  std::optional<double> focal_length_y_px{};    ///< kPixels, where pixels are not square
-  double focal_length_mm = 0;                   ///< kMillimetres
-  double sensor_width_mm = 0;                   ///< kMillimetres
-  double hfov_deg = 0;                          ///< kHorizontalFov
+  double focal_length_px = 0;                 ///< kPixels
+  std::optional<double> focal_length_y_px{};  ///< kPixels, where pixels are not square
+  double focal_length_mm = 0;                 ///< kMillimetres
+  double sensor_width_mm = 0;                 ///< kMillimetres
+  double hfov_deg = 0;                        ///< kHorizontalFov
   std::uint32_t image_width_px = 0;
   std::uint32_t image_height_px = 0;
   std::optional<Pixel> principal_point{};
   Distortion distortion{};
   std::optional<double> slant_range_m{};
-  std::optional<double> ground_elevation_m{};   ///< HAE
+  std::optional<double> ground_elevation_m{};  ///< HAE
   AccuracyOverride accuracy{};
 };
 

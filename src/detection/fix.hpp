@@ -29,7 +29,8 @@ struct ErrorEllipse {
 
 struct Fix {
   LatLonHae position{};
-  bool hae_known = true;  ///< false for agl without a ground height: hae_m then is meaningless outside (null in the API)
+  bool hae_known =
+      true;  ///< false for agl without a ground height: hae_m then is meaningless outside (null in the API)
   PositionSource source = PositionSource::kGroundElevation;
   /// East-north-up at the target, m^2: ee, nn, uu, en, eu, nu.
   std::array<double, 6> covariance_enu_m2{};
@@ -37,9 +38,9 @@ struct Fix {
   std::optional<double> le90_m{};  ///< none where the height is unknown
   ErrorEllipse ellipse{};
   double slant_range_m = 0;
-  double grazing_deg = 0;         ///< angle between the ray and the ground at the target, 0..90
-  bool grazing = false;           ///< close to tangential: the first-order error was checked by sampling
-  bool outside_image = false;     ///< the pixel lies up to 1 px outside the image
+  double grazing_deg = 0;      ///< angle between the ray and the ground at the target, 0..90
+  bool grazing = false;        ///< close to tangential: the first-order error was checked by sampling
+  bool outside_image = false;  ///< the pixel lies up to 1 px outside the image
 };
 
 }  // namespace detection

@@ -33,14 +33,16 @@ enum class FlagReason : std::uint8_t {
 };
 /// "ce90_above_green" and so on.
 [[nodiscard]] std::string_view flag_reason_name(FlagReason reason) noexcept;
-inline constexpr FlagReason kAllFlagReasons[] = {FlagReason::kCe90AboveGreen,       FlagReason::kCe90AboveRed,
-                                                 FlagReason::kCe90Unbounded,        FlagReason::kConfidenceBelowGreen,
-                                                 FlagReason::kConfidenceBelowRed,   FlagReason::kGrazing};
+inline constexpr FlagReason kAllFlagReasons[] = {FlagReason::kCe90AboveGreen,     FlagReason::kCe90AboveRed,
+                                                 FlagReason::kCe90Unbounded,      FlagReason::kConfidenceBelowGreen,
+                                                 FlagReason::kConfidenceBelowRed, FlagReason::kGrazing};
 
 struct FlagVerdict {
   Flag flag = Flag::kRed;
   std::uint8_t reasons = 0;  ///< bits of FlagReason
-  [[nodiscard]] bool has(FlagReason reason) const noexcept { return (reasons & static_cast<std::uint8_t>(reason)) != 0; }
+  [[nodiscard]] bool has(FlagReason reason) const noexcept {
+    return (reasons & static_cast<std::uint8_t>(reason)) != 0;
+  }
 };
 
 [[nodiscard]] FlagVerdict classify(const Fix& fix, double ai_confidence, const FlagPolicy& policy) noexcept;

@@ -25,7 +25,8 @@ using Clock = UtcMicros (*)() noexcept;
 [[nodiscard]] UtcMicros system_now() noexcept;
 
 /// RFC 3339 section 5.6 with a mandatory offset ("Z" or "+hh:mm"), 0 to 9 fraction digits (cut to microseconds),
-/// years 1970 to 9999, a leap second (":60") read as the following second. kValidationFailed with a plain sentence otherwise.
+/// years 1970 to 9999, a leap second (":60") read as the following second. kValidationFailed with a plain sentence
+/// otherwise.
 [[nodiscard]] Result<UtcMicros> parse_rfc3339(std::string_view text);
 
 /// "2026-11-23T19:04:05.123Z": always milliseconds (cut, not rounded), always Z. 24 characters for years 1970-9999.
