@@ -1,6 +1,7 @@
 #pragma once
 // From a validated detection to what is committed: locate -> flag -> CoT type and uid -> normalised record.
 
+#include <map>
 #include <string>
 
 #include "cot/class_map.hpp"
@@ -17,6 +18,7 @@ enum class RedPolicy : std::uint8_t { kHold, kSend };
 
 struct AcceptorSettings {
   geolocate::Settings geolocate{};
+  std::map<std::string, AccuracyOverride, std::less<>> camera_accuracy{};  ///< by camera_id, over the defaults
   FlagPolicy flags{};
   RedPolicy red = RedPolicy::kHold;
   std::string uid_prefix = "DET";
@@ -39,18 +41,14 @@ class Acceptor {
   /// id where the caller states none.
   [[nodiscard]] Result<store::Acceptance> accept(Detection detection, const Provenance& from, UuidMint& mint) const;
 
+  /// Only where it is: what `accept` would find, with the camera's accuracy.
+  [[nodiscard]] Result<Fix> locate(const Detection& detection) const;
+
   [[nodiscard]] const AcceptorSettings& settings() const noexcept { return settings_; }
 
  private:
   AcceptorSettings settings_;
   telemetry::Histogram ce90_;
 };
-
-/// The request as one canonical JSON text: fixed order, defaults left out, numbers shortest. Same content, same text.
-[[nodiscard]] std::string normalised_request(const Detection& detection);
-[[nodiscard]] Sha256 sha256(std::string_view bytes);
-
-/// The UUID that an Idempotency-Key stands for: itself where it is one, else one made from its hash.
-[[nodiscard]] Uuid uuid_of_idempotency_key(std::string_view key);
 
 }  // namespace detection::pipeline

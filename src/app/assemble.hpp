@@ -1,0 +1,32 @@
+#pragma once
+// From the configuration to the settings of the rooms, shared by the commands that locate.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/options.hpp"
+#include "cot/class_map.hpp"
+#include "cot/event.hpp"
+#include "geolocate/geoid.hpp"
+#include "pipeline/acceptor.hpp"
+#include "tak/sink.hpp"
+
+namespace detection::app {
+
+/// What the settings point to; outlives them.
+struct Assets {
+  std::optional<geolocate::Geoid> geoid;
+  std::string geoid_problem;  ///< why there is none
+  std::unique_ptr<cot::ClassMap> classes;
+};
+
+/// A geoid that cannot be read is no error (only `msl` needs it); a class map that is stated and wrong is one.
+[[nodiscard]] Result<std::unique_ptr<Assets>> load_assets(const Configuration& configuration);
+[[nodiscard]] pipeline::AcceptorSettings acceptor_settings(const Configuration& configuration, const Assets& assets);
+[[nodiscard]] cot::EventOptions event_options(const Configuration& configuration);
+/// Unnamed sinks are called tak, tak-2, ...; two of one name are an error.
+[[nodiscard]] Result<std::vector<tak::SinkOptions>> sink_options(const Configuration& configuration);
+
+}  // namespace detection::app

@@ -1,0 +1,59 @@
+#pragma once
+// The subcommands. Each returns an exit code: 0 done, 1 failed, 2 wrong usage; results go to stdout, all else to
+// stderr.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/options.hpp"
+
+namespace detection::app {
+
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kWrongUsage = 2;
+
+/// Runs until SIGTERM or SIGINT.
+int serve(const Configuration& configuration);
+
+/// NDJSON from `input` ("-": stdin) to stdout, one line for each.
+int locate(const Configuration& configuration, const std::string& input);
+
+struct IngestKlvArguments {
+  std::vector<std::string> files;  ///< "-": stdin
+  std::string url;                 ///< empty: only compare with the stated frame centres
+  std::string token;
+  std::string token_file;
+  std::string source = "klv";
+  std::string camera_id = "uas";
+  std::string accuracy;
+  std::string time;  ///< empty: as in the packets; "now": shifted so that the last one is now
+  std::optional<double> ground_elevation_m;
+  bool json = false;
+};
+int ingest_klv(const Configuration& configuration, const IngestKlvArguments& arguments);
+
+struct TokenArguments {
+  std::string subject;
+  std::string scope;
+  std::string life = "60m";
+  bool json = false;
+};
+int token(const Configuration& configuration, const TokenArguments& arguments);
+
+/// Asks a running service; 0 when it answers that it is alive (or, with `ready`, that it is ready).
+struct HealthArguments {
+  std::string url;
+  bool ready = false;
+  bool json = false;
+};
+int health(const Configuration& configuration, const HealthArguments& arguments);
+
+/// Walks the audit chains of a data directory; 1 when one does not hold. May run beside `serve`.
+int audit_verify(const Configuration& configuration, bool json);
+
+enum class ConfigForm { kTable, kJson, kMarkdown };
+int show_config(const Configuration& configuration, ConfigForm form);
+
+}  // namespace detection::app

@@ -1,0 +1,76 @@
+#include <algorithm>
+#include <cstdio>
+
+#include "app/commands.hpp"
+#include "detection/json_writer.hpp"
+
+namespace detection::app {
+namespace {
+
+std::string joined(const std::vector<std::string>& values) {
+  std::string text;
+  for (const auto& value : values) text.append(text.empty() ? "" : " ").append(value);
+  return text;
+}
+
+void print_markdown() {
+  std::printf(
+      "# Configuration\n\n"
+      "Written by `detection-api config --markdown`; a test holds it against the binary. A flag wins over the\n"
+      "environment, the environment over the TOML file (`--config FILE`), the file over the default. A wrong value "
+      "stops\n"
+      "the start and is named with the place it came from. Durations are `250ms`, `10s`, `5m`, `2h`, `1d`.\n\n"
+      "| flag | environment | TOML key | default | what |\n|---|---|---|---|---|\n");
+  for (const auto& spec : option_table()) {
+    std::string value_name(spec.value_name);
+    for (std::size_t at = 0; (at = value_name.find('|', at)) != std::string::npos; at += 2) value_name.insert(at, "\\");
+    std::printf("| `--%s` %s | `%s` | %s | %s | %s |\n", std::string(spec.name).c_str(), value_name.c_str(),
+                environment_name(spec).c_str(), spec.name == "config" ? "" : ("`" + toml_key(spec) + "`").c_str(),
+                spec.fallback.empty() ? "" : ("`" + std::string(spec.fallback) + "`").c_str(),
+                std::string(spec.help).c_str());
+  }
+}
+
+}  // namespace
+
+int show_config(const Configuration& configuration, ConfigForm form) {
+  if (form == ConfigForm::kMarkdown) {
+    print_markdown();
+    return kDone;
+  }
+  if (form == ConfigForm::kTable) {
+    for (const auto& spec : option_table()) {
+      const auto value = spec.secret ? "(secret)" : joined(configuration.list(spec.name));
+      std::printf("%-18s %-28s %s\n", std::string(spec.name).c_str(), value.empty() ? "-" : value.c_str(),
+                  std::string(option_source_name(configuration.source(spec.name))).c_str());
+    }
+    return kDone;
+  }
+  std::string out;
+  json::Writer w(out);
+  w.begin_object();
+  for (const auto& spec : option_table()) {
+    w.key(spec.name);
+    w.begin_object();
+    w.key("value");
+    if (spec.secret) {
+      w.null();
+    } else if (spec.many) {
+      w.begin_array();
+      for (const auto& value : configuration.list(spec.name)) w.string(value);
+      w.end_array();
+    } else if (const auto text = configuration.text(spec.name); text.empty()) {
+      w.null();
+    } else {
+      w.string(text);
+    }
+    w.key("source");
+    w.string(option_source_name(configuration.source(spec.name)));
+    w.end_object();
+  }
+  w.end_object();
+  std::printf("%s\n", out.c_str());
+  return kDone;
+}
+
+}  // namespace detection::app

@@ -1,0 +1,149 @@
+#include <cstdio>
+#include <cstdlib>
+
+#include "app/options.hpp"
+#include "http/service.hpp"
+#include "tak/sink.hpp"
+#include "telemetry/log.hpp"
+
+namespace detection::app {
+namespace {
+
+using Complaint = std::optional<std::string>;
+
+template <class T>
+Complaint complaint_of(const Result<T>& parsed) {
+  return parsed ? Complaint{} : Complaint{parsed.error().detail};
+}
+
+Complaint endpoint(std::string_view v) {
+  return complaint_of(http::parse_endpoint(v));
+}
+Complaint accuracy(std::string_view v) {
+  return complaint_of(parse_accuracy(v));
+}
+
+Complaint camera_accuracy(std::string_view v) {
+  const auto colon = v.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return "must be CAMERA_ID:key=number,...";
+  return accuracy(v.substr(colon + 1));
+}
+
+Complaint sink(std::string_view v) {
+  const auto equals = v.find('=');
+  const auto scheme = v.find("://");
+  if (equals != std::string_view::npos && equals < scheme) {
+    const auto name = v.substr(0, equals);
+    if (name.empty() || name.size() > 64) return "the name of a sink has 1 to 64 characters";
+    for (const char c : name)
+      if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+            c == '.'))
+        return "the name of a sink is made of letters, digits, '-', '_' and '.'";
+    v.remove_prefix(equals + 1);
+  }
+  return complaint_of(tak::parse_sink_address(v));
+}
+
+Complaint duration(std::string_view v) {
+  return parse_duration(v) ? Complaint{} : "must be a duration such as 250ms, 10s, 5m or 2h";
+}
+Complaint positive_duration(std::string_view v) {
+  const auto parsed = parse_duration(v);
+  return parsed && parsed->count() > 0 ? Complaint{} : "must be a duration over 0 such as 250ms, 10s, 5m or 2h";
+}
+Complaint metres(std::string_view v) {
+  const auto parsed = parse_number(v);
+  return parsed && *parsed > 0 && *parsed <= 1e8 ? Complaint{} : "must be a number of metres over 0";
+}
+Complaint share(std::string_view v) {
+  const auto parsed = parse_number(v);
+  return parsed && *parsed >= 0 && *parsed <= 1 ? Complaint{} : "must be a number from 0 to 1";
+}
+Complaint threads(std::string_view v) {
+  const auto parsed = parse_number(v);
+  return parsed && *parsed >= 1 && *parsed <= 64 && *parsed == static_cast<int>(*parsed)
+             ? Complaint{}
+             : "must be a whole number from 1 to 64";
+}
+Complaint connections(std::string_view v) {
+  const auto parsed = parse_number(v);
+  return parsed && *parsed >= 1 && *parsed <= 100'000 && *parsed == static_cast<int>(*parsed)
+             ? Complaint{}
+             : "must be a whole number from 1 to 100000";
+}
+Complaint red_policy(std::string_view v) {
+  return v == "hold" || v == "send" ? Complaint{} : "must be hold or send";
+}
+Complaint cot_error(std::string_view v) {
+  return v == "ce90" || v == "sigma" ? Complaint{} : "must be ce90 or sigma";
+}
+Complaint rate_limit(std::string_view v) {
+  return v == "off" ? Complaint{} : "must be off: this version has no limiters yet";
+}
+Complaint log_level(std::string_view v) {
+  return telemetry::parse_level(v) ? Complaint{} : "must be debug, info, warning or error";
+}
+Complaint affiliation(std::string_view v) {
+  return v.size() == 1 && std::string_view("puafnshjko").find(v[0]) != std::string_view::npos
+             ? Complaint{}
+             : "must be one of p u a f n s h j k o";
+}
+Complaint uid_prefix(std::string_view v) {
+  if (v.empty() || v.size() > 32) return "must have 1 to 32 characters";
+  for (const char c : v)
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+      return "must be letters, digits, '-' and '_'";
+  return std::nullopt;
+}
+Complaint slot(std::string_view v) {
+  return v == "blue" || v == "green" ? Complaint{} : "must be blue or green";
+}
+
+}  // namespace
+
+std::span<const OptionSpec> option_table() {
+  static const OptionSpec table[] = {
+      {"config", "FILE", "", "TOML file with any of these options; keys with '_' for '-'"},
+      {"data-dir", "DIR", "./data", "where the SQLite store lives; made if missing"},
+      {"jwt-key-file", "FILE", "", "the HMAC key of bearer tokens, at least 32 bytes (openssl rand -base64 48 > FILE)"},
+      {"listen", "ADDRESS:PORT", "127.0.0.1:8000", "the API", endpoint},
+      {"metrics-listen", "ADDRESS:PORT", "127.0.0.1:9100", "/metrics, /health, /ready", endpoint},
+      {"tak-sink", "[NAME=]tcp://HOST:PORT", "", "a TAK server; may be given several times", sink, true},
+      {"slot", "blue|green", "", "the release slot of this process, shown in /health and detection_api_info", slot},
+      {"http-threads", "N", "2", "event threads of the API", threads},
+      {"http-connections", "N", "4096", "most open connections; further ones get 503", connections},
+      {"rate-limit", "off", "off", "limiters (none yet in this version)", rate_limit},
+      {"max-range", "METRES", "1000000", "a detection farther away is refused as out_of_range", metres},
+      {"accuracy", "KEY=N,...", "", "standard deviations over the built-in defaults, for requests that state none",
+       accuracy},
+      {"camera-accuracy", "CAMERA_ID:KEY=N,...", "", "the same for one camera; may be given several times",
+       camera_accuracy, true},
+      {"geoid-file", "FILE", "/usr/share/proj/egm96_15.gtx",
+       "EGM96 grid for elevation_reference msl (Debian: proj-data)"},
+      {"green-ce90", "METRES", "25", "GREEN needs a CE90 of at most this", metres},
+      {"red-ce90", "METRES", "100", "a CE90 over this is RED", metres},
+      {"green-confidence", "0-1", "0.6", "GREEN needs at least this AI confidence", share},
+      {"red-confidence", "0-1", "0.4", "less AI confidence is RED", share},
+      {"red-policy", "hold|send", "hold", "whether RED detections wait for a person", red_policy},
+      {"cot-error", "ce90|sigma", "ce90", "what ce and le of a CoT point mean", cot_error},
+      {"cot-stale", "DURATION", "5m", "how long an event stays on the map; renewed at late delivery",
+       positive_duration},
+      {"cot-uid-prefix", "TEXT", "DET", "first part of CoT uids", uid_prefix},
+      {"cot-affiliation", "LETTER", "u", "affiliation of CoT types (u: unknown)", affiliation},
+      {"class-map", "FILE", "", "object classes to CoT types, in place of the built-in map"},
+      {"shutdown-grace", "DURATION", "20s", "how long a stop may take to finish what is in flight", duration},
+      {"drain-delay", "DURATION", "0s", "after SIGTERM, how long to serve with /ready at 503 before the stop",
+       duration},
+      {"log-level", "LEVEL", "info", "debug, info, warning or error", log_level},
+  };
+  return table;
+}
+
+const OptionSpec& option(std::string_view name) {
+  for (const auto& spec : option_table())
+    if (spec.name == name) return spec;
+  std::fprintf(stderr, "bug: option %.*s is not in the table\n", static_cast<int>(name.size()), name.data());
+  std::abort();
+}
+
+}  // namespace detection::app
