@@ -97,14 +97,10 @@ std::string toml_key(const OptionSpec& spec) {
 
 std::string_view option_source_name(OptionSource source) noexcept {
   switch (source) {
-    case OptionSource::kDefault:
-      return "default";
-    case OptionSource::kFile:
-      return "file";
-    case OptionSource::kEnvironment:
-      return "environment";
-    case OptionSource::kFlag:
-      return "flag";
+    case OptionSource::kDefault: return "default";
+    case OptionSource::kFile: return "file";
+    case OptionSource::kEnvironment: return "environment";
+    case OptionSource::kFlag: return "flag";
   }
   return "default";
 }

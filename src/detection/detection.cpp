@@ -9,12 +9,8 @@ Intrinsics intrinsics(const SensorMetadata& sensor) noexcept {
   const double width = sensor.image_width_px, height = sensor.image_height_px;
   Intrinsics lens;
   switch (sensor.focal_kind) {
-    case FocalKind::kPixels:
-      lens.fx_px = sensor.focal_length_px;
-      break;
-    case FocalKind::kMillimetres:
-      lens.fx_px = sensor.focal_length_mm * width / sensor.sensor_width_mm;
-      break;
+    case FocalKind::kPixels: lens.fx_px = sensor.focal_length_px; break;
+    case FocalKind::kMillimetres: lens.fx_px = sensor.focal_length_mm * width / sensor.sensor_width_mm; break;
     case FocalKind::kHorizontalFov:
       lens.fx_px = width / 2 / std::tan(sensor.hfov_deg * (std::numbers::pi / 360));
       break;

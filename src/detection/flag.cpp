@@ -4,12 +4,9 @@ namespace detection {
 
 std::string_view flag_name(Flag flag) noexcept {
   switch (flag) {
-    case Flag::kGreen:
-      return "GREEN";
-    case Flag::kYellow:
-      return "YELLOW";
-    case Flag::kRed:
-      return "RED";
+    case Flag::kGreen: return "GREEN";
+    case Flag::kYellow: return "YELLOW";
+    case Flag::kRed: return "RED";
   }
   return "RED";
 }
@@ -22,18 +19,12 @@ std::optional<Flag> parse_flag(std::string_view name) noexcept {
 
 std::string_view flag_reason_name(FlagReason reason) noexcept {
   switch (reason) {
-    case FlagReason::kCe90AboveGreen:
-      return "ce90_above_green";
-    case FlagReason::kCe90AboveRed:
-      return "ce90_above_red";
-    case FlagReason::kCe90Unbounded:
-      return "ce90_unbounded";
-    case FlagReason::kConfidenceBelowGreen:
-      return "confidence_below_green";
-    case FlagReason::kConfidenceBelowRed:
-      return "confidence_below_red";
-    case FlagReason::kGrazing:
-      return "grazing";
+    case FlagReason::kCe90AboveGreen: return "ce90_above_green";
+    case FlagReason::kCe90AboveRed: return "ce90_above_red";
+    case FlagReason::kCe90Unbounded: return "ce90_unbounded";
+    case FlagReason::kConfidenceBelowGreen: return "confidence_below_green";
+    case FlagReason::kConfidenceBelowRed: return "confidence_below_red";
+    case FlagReason::kGrazing: return "grazing";
   }
   return "unknown";
 }

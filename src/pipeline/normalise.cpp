@@ -31,12 +31,9 @@ void append_accuracy(json::Writer& w, const AccuracyOverride& accuracy) {
 
 std::string_view reference_name(ElevationReference reference) {
   switch (reference) {
-    case ElevationReference::kAgl:
-      return "agl";
-    case ElevationReference::kMsl:
-      return "msl";
-    case ElevationReference::kHae:
-      return "hae";
+    case ElevationReference::kAgl: return "agl";
+    case ElevationReference::kMsl: return "msl";
+    case ElevationReference::kHae: return "hae";
   }
   return "agl";
 }

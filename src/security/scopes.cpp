@@ -4,16 +4,11 @@ namespace detection::security {
 
 std::string_view scope_name(Scope scope) noexcept {
   switch (scope) {
-    case Scope::kDetectionsRead:
-      return "detections:read";
-    case Scope::kDetectionsWrite:
-      return "detections:write";
-    case Scope::kDetectionsVerify:
-      return "detections:verify";
-    case Scope::kAuditRead:
-      return "audit:read";
-    case Scope::kAdmin:
-      return "admin";
+    case Scope::kDetectionsRead: return "detections:read";
+    case Scope::kDetectionsWrite: return "detections:write";
+    case Scope::kDetectionsVerify: return "detections:verify";
+    case Scope::kAuditRead: return "audit:read";
+    case Scope::kAdmin: return "admin";
   }
   return "admin";
 }

@@ -20,14 +20,10 @@ constexpr std::size_t kQueueBytesMost = 4U << 20;
 
 std::string_view level_name(Level level) noexcept {
   switch (level) {
-    case Level::kDebug:
-      return "debug";
-    case Level::kInfo:
-      return "info";
-    case Level::kWarning:
-      return "warning";
-    case Level::kError:
-      return "error";
+    case Level::kDebug: return "debug";
+    case Level::kInfo: return "info";
+    case Level::kWarning: return "warning";
+    case Level::kError: return "error";
   }
   return "error";
 }

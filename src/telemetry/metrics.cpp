@@ -58,12 +58,9 @@ prometheus::Labels labels_of(const MetricFamily& family, std::initializer_list<s
 
 prometheus::MetricType type_of(MetricKind kind) {
   switch (kind) {
-    case MetricKind::kCounter:
-      return prometheus::MetricType::Counter;
-    case MetricKind::kGauge:
-      return prometheus::MetricType::Gauge;
-    case MetricKind::kHistogram:
-      return prometheus::MetricType::Histogram;
+    case MetricKind::kCounter: return prometheus::MetricType::Counter;
+    case MetricKind::kGauge: return prometheus::MetricType::Gauge;
+    case MetricKind::kHistogram: return prometheus::MetricType::Histogram;
   }
   return prometheus::MetricType::Untyped;
 }
