@@ -11,6 +11,7 @@ find_package(pugixml REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(cjose REQUIRED IMPORTED_TARGET cjose)
+pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
 
 # Asio and Beast compiled once (their "separate compilation"), not in every file that includes them.
 add_library(boost_network STATIC ${CMAKE_SOURCE_DIR}/cmake/boost_network.cpp)

@@ -17,5 +17,14 @@ function(detection_room name)
   target_link_libraries(${name} PUBLIC ${used} PRIVATE ${ROOM_LIBRARIES})
   add_library(room_${name} ALIAS ${name})
   list(JOIN ROOM_USES " " uses)
-  set_property(GLOBAL APPEND_STRING PROPERTY DETECTION_ROOMS "${name}: ${uses}\n")
+  list(FILTER ROOM_SOURCES EXCLUDE REGEX "^/") # a generated one is no source of the tree
+  list(JOIN ROOM_SOURCES " " sources)
+  set_property(GLOBAL APPEND_STRING PROPERTY DETECTION_ROOMS "${name}|${uses}|${sources}\n")
 endfunction()
+
+# The rooms as declared, for the source rules: a line "room|uses|sources" for each, in the order of src/CMakeLists.txt.
+function(detection_write_rooms)
+  get_property(rooms GLOBAL PROPERTY DETECTION_ROOMS)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/rooms.txt CONTENT "${rooms}" @ONLY)
+endfunction()
+cmake_language(DEFER DIRECTORY ${CMAKE_SOURCE_DIR} CALL detection_write_rooms)

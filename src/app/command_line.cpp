@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <functional>
 #include <initializer_list>
+#include <memory>
+#include <span>
 
 #include "app/build_info.hpp"
 #include "app/commands.hpp"
@@ -17,6 +19,10 @@ namespace {
 class TableOptions {
  public:
   void add(CLI::App& command, std::initializer_list<std::string_view> names) {
+    add(command, std::span(names.begin(), names.size()));
+  }
+
+  void add(CLI::App& command, std::span<const std::string_view> names) {
     for (const auto name : names) {
       const auto& spec = option(name);
       auto* added = command.add_option("--" + std::string(name), flags_[std::string(name)], std::string(spec.help));
@@ -52,9 +58,9 @@ struct Command {
   std::function<int(const Configuration&)> action;
 };
 
-constexpr std::initializer_list<std::string_view> kLocateOptions = {"config",    "accuracy",         "camera-accuracy",
-                                                                    "max-range", "geoid-file",       "green-ce90",
-                                                                    "red-ce90",  "green-confidence", "red-confidence"};
+constexpr std::string_view kLocateOptions[] = {"config",    "accuracy",         "camera-accuracy",
+                                               "max-range", "geoid-file",       "green-ce90",
+                                               "red-ce90",  "green-confidence", "red-confidence"};
 
 Command serve_command(CLI::App& app) {
   Command command{app.add_subcommand("serve", "Run the service until SIGTERM or SIGINT"), {}, {}};
@@ -70,9 +76,10 @@ Command locate_command(CLI::App& app) {
                   {}};
   auto input = std::make_shared<std::string>("-");
   command.parser->add_option("FILE", *input, "NDJSON file; - is stdin")->capture_default_str();
-  command.parser->add_flag("--json", "accepted; the output is always JSON");
+  auto json = std::make_shared<bool>(true);
+  command.parser->add_flag("--json", *json, "accepted; the output is always JSON");
   command.options->add(*command.parser, kLocateOptions);
-  command.action = [input](const Configuration& c) { return locate(c, *input); };
+  command.action = [input, json](const Configuration& c) { return locate(c, *input); };
   return command;
 }
 

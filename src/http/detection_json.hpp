@@ -2,7 +2,8 @@
 // The JSON of a detection: strict reading of requests, writing of answers. The only place that parses request bodies;
 // `locate` reads its lines through it too.
 
-#include <span>
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,13 @@ void append_fix(std::string& out, const Fix& fix, const FlagVerdict& verdict);
 
 /// The answer of a POST: detection_id, the fix, cot, delivery.
 void append_answer(std::string& out, const LocatedDetection& located, const store::DeliveryStatus& delivery);
+
+/// One element of a list and the answer of GET .../{id}: the answer of the POST, then what was reported, and `request`
+/// (the stored, normalised request).
+void append_record(std::string& out, const store::StoredDetection& stored, const store::DeliveryStatus& delivery);
+
+/// The same as a GeoJSON Feature (RFC 7946): a point, everything else in `properties`.
+void append_feature(std::string& out, const store::StoredDetection& stored, const store::DeliveryStatus& delivery);
 
 /// RFC 9457 problem document.
 void append_problem(std::string& out, const Error& error, std::string_view instance);

@@ -52,7 +52,7 @@ Result<Fix> Acceptor::locate(const Detection& detection) const {
   if (camera == settings_.camera_accuracy.end())
     return geolocate::locate(detection.pixel, detection.sensor, settings_.geolocate);
   auto settings = settings_.geolocate;
-  settings.default_accuracy = merge(settings.default_accuracy, camera->second);
+  settings.accuracy = merge(settings.accuracy, camera->second);
   return geolocate::locate(detection.pixel, detection.sensor, settings);
 }
 

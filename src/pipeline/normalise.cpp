@@ -2,8 +2,6 @@
 
 #include <openssl/sha.h>
 
-#include "detection/json_writer.hpp"
-
 namespace detection::pipeline {
 namespace {
 
@@ -80,8 +78,16 @@ void append_lens(json::Writer& w, const SensorMetadata& sensor) {
   }
 }
 
-void append_sensor(json::Writer& w, const SensorMetadata& sensor) {
-  w.key("sensor_metadata");
+void append_hex(std::string& out, const Sha256& hash) {
+  for (const auto byte : hash) {
+    out.push_back("0123456789abcdef"[byte >> 4]);
+    out.push_back("0123456789abcdef"[byte & 15]);
+  }
+}
+
+}  // namespace
+
+void append_sensor_metadata(json::Writer& w, const SensorMetadata& sensor) {
   w.begin_object();
   w.key("location_lat");
   w.number(sensor.location_lat_deg);
@@ -103,15 +109,6 @@ void append_sensor(json::Writer& w, const SensorMetadata& sensor) {
   append_accuracy(w, sensor.accuracy);
   w.end_object();
 }
-
-void append_hex(std::string& out, const Sha256& hash) {
-  for (const auto byte : hash) {
-    out.push_back("0123456789abcdef"[byte >> 4]);
-    out.push_back("0123456789abcdef"[byte & 15]);
-  }
-}
-
-}  // namespace
 
 std::string normalised_request(const Detection& detection) {
   std::string text;
@@ -155,7 +152,8 @@ std::string normalised_request(const Detection& detection) {
     w.key("image_sha256");
     w.string(hex);
   }
-  append_sensor(w, detection.sensor);
+  w.key("sensor_metadata");
+  append_sensor_metadata(w, detection.sensor);
   w.end_object();
   return text;
 }

@@ -76,7 +76,9 @@ struct CommitJob {
   CommitHome* home = nullptr;
   void* context = nullptr;            ///< the caller's own
   std::vector<CommitResult> results;  ///< one per item, in order, when there is no error
-  std::optional<Error> error;         ///< kStoreUnavailable or kCapacityExceeded
+  /// kStoreUnavailable or kCapacityExceeded; kInternal when the job itself cannot be stored (a number that is not
+  /// finite, say): trying again does not help.
+  std::optional<Error> error;
 };
 
 struct OutboxItem {
@@ -150,7 +152,7 @@ struct AuditEvent {
 struct AuditEntry {
   std::string type;
   std::string severity = "INFO";
-  std::string actor;
+  std::string actor{};
   std::optional<Uuid> subject{};
   std::string detail_json = "{}";
 };
@@ -183,7 +185,8 @@ class Store {
 
   [[nodiscard]] virtual Result<std::optional<StoredDetection>> find(const Uuid& id) = 0;
   [[nodiscard]] virtual Result<DeliveryStatus> delivery_status(const Uuid& id) = 0;
-  /// At most `limit` items with sequence < before (none: from the newest).
+  /// At most `limit` items with sequence < before (none: from the newest). A page may be short, even empty, and yet
+  /// have a next_before: a filter that finds little in a long log is answered piece by piece.
   [[nodiscard]] virtual Result<ListPage> list(const ListFilter& filter, std::optional<std::int64_t> before,
                                               std::size_t limit) = 0;
 

@@ -29,7 +29,7 @@ struct SinkAddress {
 struct SinkOptions {
   std::string name = "tak";
   SinkAddress address{};
-  std::string uid = "detection-api";  ///< of our own pings: "<uid>-ping"
+  std::string uid = "detection-api";  ///< of our own pings: "<uid>.<random>-ping"
   std::size_t window_batches = 4;     ///< sent and not confirmed at once
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds write_timeout{10'000};    ///< no byte taken by the peer for so long: reconnect

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "store/store.hpp"
 #include "telemetry/metrics.hpp"
@@ -14,9 +15,12 @@ struct Options {
   bool read_only = false;           ///< no writer: for commands beside a running serve
   UtcMicros (*clock)() noexcept = system_now;
   telemetry::Metrics* metrics = nullptr;
+  std::string audit_chain = "serve";  ///< the chain that this process writes; another kind of writer has its own
 };
 
 /// Opens (migrating if needed), asserts the durability settings by reading them back, recovers after a kill.
+/// kConfiguration: another process serves the directory (its pid is named; `read_only` does not mind), the file is
+/// another program's, or its schema is newer than this program. kStoreUnavailable, kCapacityExceeded: the disk.
 [[nodiscard]] Result<std::unique_ptr<Store>> open(const Options& options);
 
 }  // namespace detection::store::sqlite

@@ -1,0 +1,107 @@
+#include "app/assemble.hpp"
+
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "tak/sink.hpp"
+
+namespace detection::app {
+namespace {
+
+constexpr std::streamsize kAssetBytesMost = 512 << 20;
+
+Result<std::string> read_asset(const std::string& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) return fail(ErrorCode::kConfiguration, path + " cannot be read");
+  const std::streamsize size = file.tellg();
+  if (size < 0 || size > kAssetBytesMost) return fail(ErrorCode::kConfiguration, path + " is larger than 512 MiB");
+  std::string bytes(static_cast<std::size_t>(size), '\0');
+  file.seekg(0);
+  if (!file.read(bytes.data(), size)) return fail(ErrorCode::kConfiguration, path + " cannot be read");
+  return bytes;
+}
+
+void load_geoid(const std::string& path, Assets& assets) {
+  const auto bytes = read_asset(path);
+  if (!bytes) {
+    assets.geoid_problem = bytes.error().detail;
+    return;
+  }
+  auto geoid = geolocate::Geoid::parse(std::as_bytes(std::span(*bytes)));
+  if (geoid)
+    assets.geoid.emplace(std::move(*geoid));
+  else
+    assets.geoid_problem = path + ": " + geoid.error().detail;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Assets>> load_assets(const Configuration& configuration) {
+  auto assets = std::make_unique<Assets>();
+  load_geoid(configuration.text("geoid-file"), *assets);
+  const char affiliation = configuration.text("cot-affiliation").front();
+  const auto path = configuration.text("class-map");
+  if (path.empty()) {
+    assets->classes = std::make_unique<cot::ClassMap>(cot::ClassMap::built_in(affiliation));
+    return assets;
+  }
+  const auto text = read_asset(path);
+  if (!text) return fail(ErrorCode::kConfiguration, "--class-map: " + text.error().detail);
+  auto map = cot::ClassMap::parse(*text, affiliation);
+  if (!map) return fail(ErrorCode::kConfiguration, "--class-map " + path + ": " + map.error().detail);
+  assets->classes = std::make_unique<cot::ClassMap>(std::move(*map));
+  return assets;
+}
+
+pipeline::AcceptorSettings acceptor_settings(const Configuration& configuration, const Assets& assets) {
+  pipeline::AcceptorSettings settings;
+  settings.geolocate.max_range_m = configuration.number("max-range");
+  settings.geolocate.geoid = assets.geoid ? &*assets.geoid : nullptr;
+  // The checks of the table have accepted these texts already.
+  if (const auto accuracy = parse_accuracy(configuration.text("accuracy")))
+    settings.geolocate.accuracy = merge(settings.geolocate.accuracy, *accuracy);
+  for (const auto& text : configuration.list("camera-accuracy")) {
+    const auto colon = text.rfind(':');
+    if (const auto accuracy = parse_accuracy(std::string_view(text).substr(colon + 1)))
+      settings.camera_accuracy.insert_or_assign(text.substr(0, colon), *accuracy);
+  }
+  settings.flags = {configuration.number("green-ce90"), configuration.number("red-ce90"),
+                    configuration.number("green-confidence"), configuration.number("red-confidence")};
+  settings.red = configuration.text("red-policy") == "send" ? pipeline::RedPolicy::kSend : pipeline::RedPolicy::kHold;
+  settings.uid_prefix = configuration.text("cot-uid-prefix");
+  settings.classes = assets.classes.get();
+  return settings;
+}
+
+cot::EventOptions event_options(const Configuration& configuration) {
+  cot::EventOptions options;
+  options.error =
+      configuration.text("cot-error") == "sigma" ? cot::ErrorConvention::kSigma : cot::ErrorConvention::kCe90;
+  options.stale = configuration.duration("cot-stale");
+  return options;
+}
+
+Result<std::vector<tak::SinkOptions>> sink_options(const Configuration& configuration) {
+  std::vector<tak::SinkOptions> sinks;
+  std::set<std::string> names;
+  int unnamed = 0;
+  for (const auto& text : configuration.list("tak-sink")) {
+    const auto equals = text.find('=');
+    const bool named = equals < text.find("://");
+    tak::SinkOptions sink;
+    if (named)
+      sink.name = text.substr(0, equals);
+    else if (++unnamed > 1)
+      sink.name = "tak-" + std::to_string(unnamed);
+    if (!names.insert(sink.name).second)
+      return fail(ErrorCode::kConfiguration, "--tak-sink: two sinks are called '" + sink.name + "'");
+    auto address = tak::parse_sink_address(std::string_view(text).substr(named ? equals + 1 : 0));
+    if (!address) return std::unexpected(address.error());
+    sink.address = std::move(*address);
+    sinks.push_back(std::move(sink));
+  }
+  return sinks;
+}
+
+}  // namespace detection::app

@@ -1,0 +1,478 @@
+#include "http/connection.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/write.hpp>
+
+#include <algorithm>
+#include <charconv>
+
+#include "http/detection_json.hpp"
+#include "http/problem.hpp"
+
+namespace detection::http {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+namespace beast_http = boost::beast::http;
+
+constexpr std::size_t kReadBytes = 4u << 10;
+constexpr std::size_t kReadBytesLarge = 64u << 10;
+/// A refused request's body is read off up to this, so that the connection can be kept.
+constexpr std::size_t kRefusedBodyMost = 64u << 10;
+/// Bodies up to this are not counted against large_bodies_most.
+constexpr std::size_t kSmallBody = 64u << 10;
+constexpr std::size_t kLingerBytesMost = 4u << 20;
+constexpr milliseconds kLinger{1'000};
+constexpr milliseconds kHurry{1'000};
+constexpr milliseconds kHurryFresh{250};
+constexpr std::size_t kKeptBytes = 64u << 10;  ///< larger strings are given back between requests
+constexpr std::size_t kRequestIdMost = 128;
+constexpr std::size_t kRequestLineExtra = 32;  ///< method, blanks and version beside the target
+
+bool is_sane_request_id(std::string_view text) noexcept {
+  return !text.empty() && text.size() <= kRequestIdMost && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.' || c == ':';
+  });
+}
+
+void append_decimal(std::string& out, std::size_t value) {
+  char text[20];
+  out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
+}
+
+void shrink(std::string& text) {
+  if (text.capacity() > kKeptBytes)
+    text = {};
+  else
+    text.clear();
+}
+
+}  // namespace
+
+Connection::Connection(EventLoop& loop, Socket socket, Handler& handler, Port port, bool counted)
+    : loop_(loop), socket_(std::move(socket)), handler_(handler), port_(port), counted_(counted) {
+  if (!counted_) return;
+  loop_.state().connections[static_cast<std::size_t>(port_)].fetch_add(1, std::memory_order_relaxed);
+  if (port_ == Port::kApi) loop_.state().connections_gauge.add(1);
+}
+
+Connection::~Connection() {
+  release_body();
+  if (!counted_) return;
+  loop_.state().connections[static_cast<std::size_t>(port_)].fetch_sub(1, std::memory_order_relaxed);
+  if (port_ == Port::kApi) loop_.state().connections_gauge.add(-1);
+}
+
+void Connection::set_deadline(milliseconds from_now) {
+  deadline_ = steady_clock::now() + from_now;
+}
+
+void Connection::start() {
+  // Until the first byte the header's limit holds: who connects means to ask something.
+  set_deadline(loop_.stopping() ? kHurryFresh : loop_.state().limits.header_timeout);
+  read();
+}
+
+void Connection::turn_away() {
+  loop_.state().refused("connections");
+  request_id = loop_.mint_request_id();
+  keep_alive_ = false;
+  fail(ErrorCode::kStoreUnavailable, "the service has as many connections as it takes", {}, "Retry-After: 1\r\n");
+}
+
+void Connection::read() {
+  if (reading_ || phase_ == Phase::kClosed) return;
+  if (begin_ == end_) begin_ = end_ = 0;
+  const std::size_t wanted = phase_ == Phase::kBody || phase_ == Phase::kLingering ? kReadBytesLarge : kReadBytes;
+  // A small body needs no large buffer.
+  const bool enough = phase_ == Phase::kBody && head.content_length.value_or(kReadBytesLarge) <= kReadBytes;
+  const std::size_t room = enough ? kReadBytes : wanted;
+  if (buffer_.size() - end_ < room / 2) {
+    if (begin_ > 0) {
+      std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.begin() + static_cast<std::ptrdiff_t>(end_),
+                buffer_.begin());
+      end_ -= begin_;
+      begin_ = 0;
+    }
+    if (buffer_.size() - end_ < room) buffer_.resize(end_ + room);
+  }
+  reading_ = true;
+  socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
+                          [self = boost::intrusive_ptr<Connection>(this)](const ErrorCodeOf& error, std::size_t bytes) {
+                            self->on_read(error, bytes);
+                          });
+}
+
+void Connection::on_read(const ErrorCodeOf& error, std::size_t bytes) {
+  reading_ = false;
+  if (phase_ == Phase::kClosed) return;
+  if (phase_ == Phase::kLingering) {
+    discarded_bytes_ += bytes;
+    begin_ = end_ = 0;
+    if (error || discarded_bytes_ > kLingerBytesMost)
+      close();
+    else
+      read();
+    return;
+  }
+  if (error == asio::error::eof) {
+    // Half-closed: whoever stopped in the middle of a request is told so.
+    if (phase_ == Phase::kHead || phase_ == Phase::kBody)
+      fail(ErrorCode::kMalformedRequest, "the request ends before its end", {});
+    else if (phase_ == Phase::kIdle)
+      close();
+    return;
+  }
+  if (error) {
+    if (phase_ != Phase::kWorking) close();
+    return;
+  }
+  if (phase_ == Phase::kWriting) return;  // refused already; what still comes is read off by linger()
+  end_ += bytes;
+  feed();
+}
+
+void Connection::feed() {
+  if (feeding_) return;
+  const boost::intrusive_ptr<Connection> keep(this);
+  feeding_ = true;
+  while ((phase_ == Phase::kIdle || phase_ == Phase::kHead || phase_ == Phase::kBody) && step()) {
+  }
+  feeding_ = false;
+  if (phase_ == Phase::kIdle || phase_ == Phase::kHead || phase_ == Phase::kBody) read();
+}
+
+/// False when more bytes are needed.
+bool Connection::step() {
+  if (phase_ == Phase::kIdle) return step_idle();
+  return phase_ == Phase::kHead ? step_head() : step_body();
+}
+
+bool Connection::step_idle() {
+  // RFC 9112 section 2.2: empty lines before a request are ignored.
+  while (begin_ < end_ && (buffer_[begin_] == '\r' || buffer_[begin_] == '\n')) ++begin_;
+  if (begin_ == end_) return false;
+  begin_request();
+  return true;
+}
+
+void Connection::begin_request() {
+  phase_ = Phase::kHead;
+  set_deadline(loop_.stopping() ? kHurry : loop_.state().limits.header_timeout);
+  head = {};
+  notes = {};
+  body.clear();
+  head_text_.clear();
+  request_id.clear();
+  header_bytes_ = 0;
+  refusal_.reset();
+  http10_ = false;
+  keep_alive_ = true;
+  parser_.emplace(head_text_, body);
+}
+
+bool Connection::step_head() {
+  if (begin_ == end_) return false;
+  const auto& limits = loop_.state().limits;
+  ErrorCodeOf error;
+  const auto used = parser_->put(asio::buffer(buffer_.data() + begin_, buffered()), error);
+  begin_ += used;
+  header_bytes_ += used;
+  const bool done = parser_->is_header_done();
+  const bool too_long = header_bytes_ + (done ? 0 : buffered()) > limits.header_bytes_most;
+  if (parser_->target_bytes() > limits.target_bytes_most ||
+      (!parser_->has_request_line() && (error == beast_http::error::need_more || too_long) &&
+       buffered() > limits.target_bytes_most + kRequestLineExtra)) {
+    fail(ErrorCode::kUriTooLong, "the target may have at most " + std::to_string(limits.target_bytes_most) + " bytes",
+         "target");
+    return true;
+  }
+  if (too_long) {
+    fail(ErrorCode::kHeadersTooLarge,
+         "the header may have at most " + std::to_string(limits.header_bytes_most) + " bytes", "header");
+    return true;
+  }
+  if (error == beast_http::error::need_more) return false;
+  if (error) {
+    fail(ErrorCode::kMalformedRequest, "the header cannot be read: " + error.message(), "malformed");
+    return true;
+  }
+  if (done) on_head();
+  return true;
+}
+
+void Connection::on_head() {
+  const auto wrong = parser_->head(head);
+  http10_ = parser_->version_is_10();
+  keep_alive_ = parser_->keep_alive();
+  if (is_sane_request_id(head.request_id)) request_id = head.request_id;
+  if (!wrong.empty()) {
+    fail(ErrorCode::kMalformedRequest, std::string(wrong), "malformed");
+    return;
+  }
+  auto most = handler_.head(*this);
+  if (!most) {
+    on_refused_head(std::move(most.error()));
+    return;
+  }
+  if (head.content_length.value_or(0) > *most) {
+    fail(ErrorCode::kPayloadTooLarge, "the body may have at most " + std::to_string(*most) + " bytes", "body");
+    return;
+  }
+  parser_->body_most(*most);
+  phase_ = Phase::kBody;
+  set_deadline(loop_.state().limits.body_timeout);
+  if (!parser_->expects_continue() || http10_ || parser_->is_done() || buffered() > 0) return;
+  static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  ErrorCodeOf error;
+  if (socket_.write_some(asio::buffer(kContinue), error) != kContinue.size()) close();
+}
+
+void Connection::on_refused_head(Refusal refusal) {
+  const bool body_follows = !parser_->is_done();
+  // A client that asked first may or may not send its body now: what comes next could not be told from it.
+  const bool unclear = parser_->expects_continue() && buffered() == 0;
+  if (body_follows && (unclear || head.content_length.value_or(0) > kRefusedBodyMost)) {
+    keep_alive_ = false;
+    phase_ = Phase::kWorking;
+    arrived = steady_clock::now();
+    refuse(refusal);
+    return;
+  }
+  refusal_ = std::move(refusal);
+  parser_->discard_body();
+  parser_->body_most(kRefusedBodyMost);
+  phase_ = Phase::kBody;
+  set_deadline(loop_.state().limits.body_timeout);
+}
+
+bool Connection::step_body() {
+  if (!parser_->is_done()) {
+    if (begin_ == end_) return false;
+    ErrorCodeOf error;
+    begin_ += parser_->put(asio::buffer(buffer_.data() + begin_, buffered()), error);
+    if (parser_->body_too_large()) {
+      if (refusal_) {
+        keep_alive_ = false;
+        phase_ = Phase::kWorking;
+        refuse(*std::exchange(refusal_, std::nullopt));
+      } else {
+        fail(ErrorCode::kPayloadTooLarge, "the body is larger than this route takes", "body");
+      }
+      return true;
+    }
+    if (error == beast_http::error::need_more) {
+      // Only framing is ever left over: an endless chunk extension or trailer.
+      if (buffered() <= loop_.state().limits.header_bytes_most) return false;
+      fail(ErrorCode::kMalformedRequest, "the framing of a chunk is too long", "malformed");
+      return true;
+    }
+    if (error) {
+      fail(ErrorCode::kMalformedRequest, "the body cannot be read: " + error.message(), "malformed");
+      return true;
+    }
+    if (!account_body()) {
+      fail(ErrorCode::kStoreUnavailable, "too many large bodies are being read", "large_bodies", "Retry-After: 1\r\n");
+      return true;
+    }
+    if (!parser_->is_done()) return true;
+  }
+  complete();
+  return true;
+}
+
+bool Connection::account_body() {
+  if (body.size() <= kSmallBody) return true;
+  if (accounted_ == 0 && head.content_length) body.reserve(static_cast<std::size_t>(*head.content_length));
+  auto& total = loop_.state().large_body_bytes;
+  const auto more = body.size() - accounted_;
+  accounted_ = body.size();
+  return total.fetch_add(more, std::memory_order_relaxed) + more <= loop_.state().limits.large_bodies_most;
+}
+
+void Connection::release_body() {
+  if (accounted_ > 0) loop_.state().large_body_bytes.fetch_sub(accounted_, std::memory_order_relaxed);
+  accounted_ = 0;
+  shrink(body);
+}
+
+void Connection::complete() {
+  phase_ = Phase::kWorking;
+  deadline_ = SteadyTime::max();
+  arrived = steady_clock::now();
+  received = system_now();
+  if (request_id.empty()) request_id = loop_.mint_request_id();
+  if (refusal_)
+    refuse(*std::exchange(refusal_, std::nullopt));
+  else
+    handler_.request(*this);
+}
+
+void Connection::fail(ErrorCode code, std::string detail, std::string_view reason, std::string headers) {
+  if (!reason.empty()) loop_.state().refused(reason);
+  if (phase_ == Phase::kIdle || phase_ == Phase::kHead) arrived = steady_clock::now();
+  keep_alive_ = false;
+  refusal_.reset();
+  release_body();
+  refuse({Error{code, std::move(detail)}, std::move(headers)});
+}
+
+void Connection::refuse(const Refusal& refusal) {
+  if (request_id.empty()) request_id = loop_.mint_request_id();
+  problem_.clear();
+  // The path is the caller's text and may be anything that is no blank: only plain ones are shown.
+  const bool plain = std::ranges::all_of(head.path, [](char c) { return c > 0x20 && c < 0x7f; });
+  append_problem(problem_, refusal.error, plain ? head.path : std::string_view{});
+  Answer form;
+  form.status = http_status(refusal.error.code);
+  form.content_type = "application/problem+json";
+  form.headers = refusal.headers;
+  form.body = problem_;
+  answer(form);
+}
+
+bool Connection::keeps_alive() const {
+  return keep_alive_ && !loop_.stopping() && !loop_.state().draining.load(std::memory_order_relaxed);
+}
+
+void Connection::compose(const Answer& form, std::size_t body_bytes) {
+  const auto now_s = system_now().count / 1'000'000;
+  close_after_ = !keeps_alive();
+  out_.clear();
+  out_.append("HTTP/1.1 ");
+  append_decimal(out_, form.status);
+  out_.append(" ").append(status_reason(form.status)).append("\r\nServer: detection-api\r\nDate: ");
+  out_.append(loop_.date(now_s)).append("\r\nContent-Type: ").append(form.content_type);
+  out_.append("\r\nContent-Length: ");
+  append_decimal(out_, body_bytes);
+  out_.append("\r\nX-Request-ID: ").append(request_id).append("\r\n").append(form.headers);
+  if (close_after_)
+    out_.append("Connection: close\r\n");
+  else if (http10_)
+    out_.append("Connection: keep-alive\r\n");
+  out_.append("\r\n");
+}
+
+void Connection::answer(const Answer& form) {
+  compose(form, form.body.size());
+  if (head.method != Method::kHead) out_.append(form.body);
+  write(form.status);
+}
+
+void Connection::answer_large(const Answer& form, std::string large) {
+  compose(form, large.size());
+  if (head.method != Method::kHead) large_out_ = std::move(large);
+  write(form.status);
+}
+
+void Connection::write(unsigned status) {
+  const boost::intrusive_ptr<Connection> keep(this);
+  handler_.answered(*this, status);
+  self_.reset();
+  if (phase_ == Phase::kClosed) return;
+  phase_ = Phase::kWriting;
+  written_ = 0;
+  // Nearly always the kernel takes all of it at once.
+  ErrorCodeOf error;
+  const std::array<asio::const_buffer, 2> whole{asio::buffer(out_), asio::buffer(large_out_)};
+  written_ = socket_.write_some(whole, error);
+  if (error && error != asio::error::would_block) {
+    close();
+    return;
+  }
+  if (written_ == out_.size() + large_out_.size()) {
+    finished();
+    return;
+  }
+  set_deadline(loop_.state().limits.write_timeout);
+  const auto first = std::min(written_, out_.size());
+  const std::array<asio::const_buffer, 2> rest{asio::buffer(out_) + first,
+                                               asio::buffer(large_out_) + (written_ - first)};
+  asio::async_write(socket_, rest, [self = keep](const ErrorCodeOf& e, std::size_t) { self->on_written(e); });
+}
+
+void Connection::on_written(const ErrorCodeOf& error) {
+  if (phase_ != Phase::kWriting) return;
+  if (error)
+    close();
+  else
+    finished();
+}
+
+void Connection::finished() {
+  ++served_;
+  release_body();
+  shrink(out_);
+  shrink(problem_);
+  large_out_ = {};
+  notes = {};
+  if (close_after_) {
+    linger();
+    return;
+  }
+  if (loop_.stopping() && buffered() == 0) {
+    close();
+    return;
+  }
+  phase_ = Phase::kIdle;
+  set_deadline(loop_.state().limits.idle_timeout);
+  if (buffered() == 0 && buffer_.size() > kReadBytes * 2) {
+    buffer_ = {};
+    begin_ = end_ = 0;
+  }
+  feed();
+}
+
+/// Closing with unread input would reset the connection, and the answer with it.
+void Connection::linger() {
+  ErrorCodeOf error;
+  socket_.shutdown(Socket::shutdown_send, error);
+  if (error) {
+    close();
+    return;
+  }
+  phase_ = Phase::kLingering;
+  set_deadline(kLinger);
+  discarded_bytes_ = 0;
+  begin_ = end_ = 0;
+  read();
+}
+
+void Connection::close() {
+  if (phase_ == Phase::kClosed) return;
+  phase_ = Phase::kClosed;
+  deadline_ = SteadyTime::max();
+  ErrorCodeOf ignored;
+  socket_.close(ignored);
+}
+
+void Connection::sweep(SteadyTime now) {
+  if (now < deadline_) return;
+  const boost::intrusive_ptr<Connection> keep(this);
+  deadline_ = SteadyTime::max();
+  switch (phase_) {
+    case Phase::kHead: fail(ErrorCode::kTimeout, "the header did not arrive in time", "header_timeout"); break;
+    case Phase::kBody: fail(ErrorCode::kTimeout, "the body did not arrive in time", "body_timeout"); break;
+    case Phase::kWriting:
+      loop_.state().refused("write_timeout");
+      close();
+      break;
+    case Phase::kIdle:
+    case Phase::kLingering: close(); break;
+    case Phase::kWorking:
+    case Phase::kClosed: break;
+  }
+}
+
+void Connection::hurry(SteadyTime now) {
+  if (phase_ == Phase::kIdle && served_ > 0)
+    close();
+  else if (phase_ == Phase::kIdle)
+    deadline_ = std::min(deadline_, now + kHurryFresh);
+  else if (phase_ == Phase::kHead)
+    deadline_ = std::min(deadline_, now + kHurry);
+}
+
+}  // namespace detection::http

@@ -1,0 +1,129 @@
+#include "http/request_parser.hpp"
+
+#include <boost/beast/core/string.hpp>
+
+namespace detection::http {
+
+std::string_view method_name(Method method) noexcept {
+  switch (method) {
+    case Method::kGet: return "GET";
+    case Method::kHead: return "HEAD";
+    case Method::kPost: return "POST";
+    case Method::kPut: return "PUT";
+    case Method::kDelete: return "DELETE";
+    case Method::kPatch: return "PATCH";
+    case Method::kOptions: return "OPTIONS";
+    case Method::kOther: return "other";
+  }
+  return "other";
+}
+
+void RequestParser::on_request_impl(verb method, string_view, string_view target, int version, error_code& ec) {
+  ec = {};
+  version_ = version;
+  switch (method) {
+    case verb::get: method_ = Method::kGet; break;
+    case verb::head: method_ = Method::kHead; break;
+    case verb::post: method_ = Method::kPost; break;
+    case verb::put: method_ = Method::kPut; break;
+    case verb::delete_: method_ = Method::kDelete; break;
+    case verb::patch: method_ = Method::kPatch; break;
+    case verb::options: method_ = Method::kOptions; break;
+    default: method_ = Method::kOther; break;
+  }
+  target_ = {text_.size(), target.size(), 1};
+  text_.append(target.data(), target.size());
+}
+
+void RequestParser::keep(Kept which, string_view value) {
+  auto& piece = kept_[which];
+  // Accept is a list and may come in parts; the others may come once, which head() sees to.
+  if (which == kAccept && piece.times > 0) {
+    std::string joined(text(piece));
+    joined.append(", ").append(value.data(), value.size());
+    piece = {text_.size(), joined.size(), 1};
+    text_.append(joined);
+    return;
+  }
+  piece = {text_.size(), value.size(), piece.times + 1};
+  text_.append(value.data(), value.size());
+}
+
+void RequestParser::on_field_impl(field name, string_view name_text, string_view value, error_code& ec) {
+  ec = {};
+  if (is_header_done()) return;  // a trailer: nothing of ours is taken from there
+  switch (name) {
+    case field::authorization: keep(kAuthorization, value); break;
+    case field::content_type: keep(kContentType, value); break;
+    case field::content_encoding: keep(kContentEncoding, value); break;
+    case field::accept: keep(kAccept, value); break;
+    case field::host: ++hosts_; break;
+    case field::transfer_encoding:
+      ++codings_;
+      coding_is_chunked_ = coding_is_chunked_ && boost::beast::iequals(value, "chunked");
+      break;
+    case field::expect:
+      (boost::beast::iequals(value, "100-continue") ? expect_continue_ : expect_other_) = true;
+      break;
+    default:
+      if (boost::beast::iequals(name_text, "idempotency-key"))
+        keep(kIdempotencyKey, value);
+      else if (boost::beast::iequals(name_text, "x-request-id"))
+        keep(kRequestId, value);
+      break;
+  }
+}
+
+std::size_t RequestParser::on_body_impl(string_view bytes, error_code& ec) {
+  ec = {};
+  body_bytes_ += bytes.size();
+  if (!discard_ && !body_too_large()) body_.append(bytes.data(), bytes.size());
+  return bytes.size();
+}
+
+void RequestParser::on_chunk_header_impl(std::uint64_t, string_view, error_code& ec) {
+  ec = {};
+}
+
+std::size_t RequestParser::on_chunk_body_impl(std::uint64_t, string_view bytes, error_code& ec) {
+  return on_body_impl(bytes, ec);
+}
+
+std::string_view RequestParser::head(RequestHead& to) const {
+  to.method = method_;
+  to.target = text(target_);
+  to.authorization = text(kept_[kAuthorization]);
+  to.content_type = text(kept_[kContentType]);
+  to.has_content_type = kept_[kContentType].times > 0;
+  to.content_encoding = text(kept_[kContentEncoding]);
+  to.accept = text(kept_[kAccept]);
+  to.has_accept = kept_[kAccept].times > 0;
+  to.idempotency_key = text(kept_[kIdempotencyKey]);
+  to.has_idempotency_key = kept_[kIdempotencyKey].times > 0;
+  to.request_id = kept_[kRequestId].times == 1 ? text(kept_[kRequestId]) : std::string_view{};
+  to.chunked = chunked();
+  if (const auto length = content_length()) to.content_length = *length;
+
+  auto path = to.target;
+  // The absolute form (RFC 9112 section 3.2.2) names the host again.
+  if (const auto scheme = path.find("://"); scheme != std::string_view::npos && path.substr(0, 4) == "http") {
+    const auto slash = path.find('/', scheme + 3);
+    path = slash == std::string_view::npos ? std::string_view("/") : path.substr(slash);
+  }
+  const auto mark = path.find('?');
+  to.path = path.substr(0, mark);
+  to.query = mark == std::string_view::npos ? std::string_view{} : path.substr(mark + 1);
+
+  if (version_ >= 11 && hosts_ != 1) return "there must be exactly one Host";
+  if (hosts_ > 1) return "there must be at most one Host";
+  if (codings_ > 0 && version_ < 11) return "Transfer-Encoding is not for HTTP/1.0";
+  if (codings_ > 1 || !coding_is_chunked_) return "the only Transfer-Encoding is chunked";
+  for (const auto which : {kAuthorization, kContentType, kContentEncoding, kIdempotencyKey})
+    if (kept_[which].times > 1) return "a header field is given twice that may be given once";
+  if (expect_other_) return "the only expectation that can be met is 100-continue";
+  if (to.path.empty() || (to.path.front() != '/' && !(to.path == "*" && method_ == Method::kOptions)))
+    return "the target must be a path";
+  return {};
+}
+
+}  // namespace detection::http

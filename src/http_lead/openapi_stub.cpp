@@ -1,0 +1,4 @@
+#include "http/routes.hpp"
+namespace detection::http {
+const std::string_view kOpenApiDocument = "{}";
+}

@@ -1,0 +1,50 @@
+#pragma once
+// What the writer writes: the ordered log and its own audit chain. Used by the writer's thread only, inside a
+// transaction; keeps in memory where the log and the chain stand, and takes that back when a transaction fails.
+
+#include <cstdint>
+#include <string>
+
+#include "store/sqlite/audit.hpp"
+#include "store/sqlite/database.hpp"
+#include "store/sqlite/digest.hpp"
+#include "store/store.hpp"
+
+namespace detection::store::sqlite {
+
+class Ledger {
+ public:
+  /// Where things stand: copied before a transaction (or a part of one), put back if that fails.
+  struct State {
+    std::int64_t head = 0;         ///< highest sequence
+    std::int64_t exceptional = 0;  ///< rows that are not of disposition queue
+    ChainHead chain{};
+  };
+
+  Ledger(Database& db, std::string chain) : db_(db), chain_name_(std::move(chain)) {}
+
+  /// Reads where things stand; makes the chain known.
+  [[nodiscard]] Result<void> load();
+
+  [[nodiscard]] const State& state() const noexcept { return state_; }
+  void restore(const State& state) noexcept { state_ = state; }
+  [[nodiscard]] const std::string& chain_name() const noexcept { return chain_name_; }
+  [[nodiscard]] Database& database() noexcept { return db_; }
+
+  /// The detection and its acceptance record, or what to answer to a repeat.
+  [[nodiscard]] Result<CommitResult> accept(const Acceptance& item, UtcMicros now);
+  /// Appends to the chain; the key of the new record.
+  [[nodiscard]] Result<std::int64_t> append(const AuditRecord& record);
+
+ private:
+  [[nodiscard]] Result<CommitResult> repeated(const Acceptance& item);
+  [[nodiscard]] std::int64_t next_record() const { return record_key(chain_, state_.chain.number + 1); }
+
+  Database& db_;
+  std::string chain_name_;
+  std::int64_t chain_ = 0;
+  State state_;
+  Digest digest_;
+};
+
+}  // namespace detection::store::sqlite

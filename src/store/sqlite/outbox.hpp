@@ -1,0 +1,74 @@
+#pragma once
+// The outbox as claims over the ordered log. Durable is one cursor for each sink (all up to it is done with), the
+// ranges delivered beyond it, and the dead letters; what is claimed and not yet confirmed is known to this process
+// alone, so that after a kill it is due again by itself.
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "store/sqlite/reader_pool.hpp"
+#include "store/sqlite/spans.hpp"
+#include "store/sqlite/writer.hpp"
+#include "store/store.hpp"
+
+namespace detection::store::sqlite {
+
+class Outbox {
+ public:
+  /// `first_claim`: numbers of claims go on from it, so that one of an earlier process is not taken for a live one.
+  Outbox(Writer& writer, ReaderPool& readers, std::uint64_t first_claim)
+      : writer_(writer), readers_(readers), last_claim_(first_claim) {}
+
+  [[nodiscard]] Result<void> open_sink(std::string_view name);
+  [[nodiscard]] Result<Claim> claim(std::string_view sink, std::size_t limit);
+  [[nodiscard]] Result<void> confirm(const Claim& claim, Confirmation how, UtcMicros sent);
+  void give_back(const Claim& claim);
+  [[nodiscard]] Result<void> mark_dead(const Claim& claim, std::int64_t sequence, std::string_view reason);
+  [[nodiscard]] Result<std::vector<SinkQueue>> queues();
+  /// Those that were opened: a sink that is no longer configured has no say in what is delivered.
+  [[nodiscard]] std::vector<std::string> sinks() const;
+
+ private:
+  struct LiveClaim {
+    Span span;  ///< what it covers of the log, with the rows in it that are not due
+    std::vector<std::int64_t> sequences;
+    bool busy = false;  ///< being confirmed, or one of it marked dead
+  };
+  /// Where a sink stands. Held by its own mutex: couriers of different sinks do not wait for each other.
+  struct Sink {
+    std::mutex mutex;
+    std::string name;
+    std::int64_t number = 0, start = 0, start_exceptional = 0;
+    std::int64_t cursor = 0;      ///< all up to here is done with
+    std::int64_t next = 0;        ///< behind it nothing was ever claimed
+    Spans due_again;              ///< up to `next`: given back, or left over by the last process
+    Spans done;                   ///< beyond the cursor
+    std::set<std::int64_t> dead;  ///< beyond the cursor
+    std::map<std::uint64_t, LiveClaim> live;
+    std::int64_t delivered = 0, dead_letters = 0;
+  };
+
+  [[nodiscard]] Result<std::shared_ptr<Sink>> find(std::string_view name) const;
+  [[nodiscard]] static Result<void> load(Database& db, Sink& sink);
+  [[nodiscard]] Result<std::vector<OutboxItem>> read(const Sink& sink, Span span, std::size_t limit);
+  [[nodiscard]] static std::vector<Span> ranges(const Sink& sink, const LiveClaim& live, std::int64_t& count);
+  static void finish(Sink& sink, Span span);
+  [[nodiscard]] static std::int64_t cursor_after(const Sink& sink, Span span);
+  [[nodiscard]] Result<LiveClaim*> begin_ending(Sink& sink, const Claim& claim);
+
+  Writer& writer_;
+  ReaderPool& readers_;
+  std::atomic<std::uint64_t> last_claim_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Sink>, std::less<>> sinks_;
+};
+
+/// The queues as a process beside the writer sees them, of every sink that the store knows.
+[[nodiscard]] Result<std::vector<SinkQueue>> stored_queues(Database& db);
+
+}  // namespace detection::store::sqlite

@@ -1,0 +1,210 @@
+#include "store/sqlite/schema.hpp"
+
+#include <array>
+
+#include "store/sqlite/limits.hpp"
+
+namespace detection::store::sqlite {
+namespace {
+
+constexpr std::array kSteps = {
+    // 1: the ordered log, the audit chains, the sinks.
+    R"sql(
+-- The ordered log: one immutable row for each accepted detection. Times are microseconds since 1970 (UTC), angles
+-- degrees, lengths metres. What lists filter by stands in front.
+CREATE TABLE detection (
+  seq INTEGER PRIMARY KEY,           -- gapless from 1, in the order of the commits
+  id BLOB NOT NULL,                  -- UUID, 16 bytes
+  disposition INTEGER NOT NULL,      -- 0 queue, 1 hold, 2 discard
+  flag INTEGER NOT NULL,             -- 0 green, 1 yellow, 2 red
+  observed INTEGER NOT NULL,
+  received INTEGER NOT NULL,
+  lat REAL NOT NULL,
+  lon REAL NOT NULL,
+  hae REAL NOT NULL,                 -- means nothing where bit 1 of marks is not set
+  ce90 REAL,
+  le90 REAL,
+  ai_confidence REAL NOT NULL,
+  object_class TEXT NOT NULL,
+  source TEXT NOT NULL,
+  camera_id TEXT NOT NULL,
+  track_id TEXT,
+  cot_uid TEXT NOT NULL,
+  cot_type TEXT NOT NULL,
+  marks INTEGER NOT NULL,            -- bit 0 exercise, 1 hae known, 2 grazing, 3 outside the image;
+                                     -- bits 8-15 position source, bits 16-23 flag reasons
+  measures BLOB NOT NULL,            -- 14 doubles, little-endian: pixel x, y; covariance ee, nn, uu, en, eu, nu (m2);
+                                     -- ellipse major, minor, azimuth, probability; slant range; grazing angle
+  content_sha256 BLOB NOT NULL,      -- of request_json
+  accepted_in INTEGER NOT NULL,      -- audit.record of its acceptance
+  request_json TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX detection_id ON detection(id);
+CREATE INDEX detection_observed ON detection(observed);
+-- Few rows; makes held ones quick to find and all of them quick to count.
+CREATE INDEX detection_exceptional ON detection(disposition) WHERE disposition <> 0;
+CREATE TRIGGER detection_is_immutable BEFORE UPDATE ON detection
+  BEGIN SELECT raise(ABORT, 'a detection is never changed'); END;
+CREATE TRIGGER detection_is_kept BEFORE DELETE ON detection
+  BEGIN SELECT raise(ABORT, 'a detection is never deleted'); END;
+
+CREATE TABLE audit_chain (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+-- One record for each audited thing. Its hash covers the hash before it and every column: see audit.hpp.
+CREATE TABLE audit (
+  record INTEGER PRIMARY KEY,        -- number of the chain * 2^40 + number within it (from 1, gapless)
+  at INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  severity TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  subject BLOB,                      -- UUID of what it is about; not stated in acceptances
+  detection INTEGER,                 -- acceptances: detection.seq
+  detection_sha256 BLOB,             -- and the hash of that row: see detection_row.hpp
+  body TEXT NOT NULL,                -- a JSON object
+  sha256 BLOB NOT NULL
+) STRICT;
+CREATE INDEX audit_subject ON audit(subject) WHERE subject IS NOT NULL;
+CREATE TRIGGER audit_is_immutable BEFORE UPDATE ON audit
+  BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
+  BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER audit_chain_is_immutable BEFORE UPDATE ON audit_chain
+  BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER audit_chain_is_kept BEFORE DELETE ON audit_chain
+  BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+
+-- A sink's queue is the log behind its cursor, without what dead_letter and delivery name.
+CREATE TABLE sink (
+  number INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  start INTEGER NOT NULL,            -- it gets what lies behind this seq
+  start_exceptional INTEGER NOT NULL,-- rows up to start that are not of disposition queue
+  cursor INTEGER NOT NULL,           -- all up to here is done with
+  delivered INTEGER NOT NULL         -- how many it has
+) STRICT;
+CREATE TABLE dead_letter (
+  seq INTEGER NOT NULL,
+  sink INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  PRIMARY KEY (seq, sink)
+) STRICT, WITHOUT ROWID;
+-- What was delivered: the rows of disposition queue from first_seq to last_seq (ranges of one sink do not overlap).
+CREATE TABLE delivery (
+  sink INTEGER NOT NULL,
+  first_seq INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL,
+  record INTEGER NOT NULL,           -- audit.record that says how and when
+  PRIMARY KEY (sink, first_seq)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER delivery_is_immutable BEFORE UPDATE ON delivery
+  BEGIN SELECT raise(ABORT, 'a delivery is never changed'); END;
+CREATE TRIGGER delivery_is_kept BEFORE DELETE ON delivery
+  BEGIN SELECT raise(ABORT, 'a delivery is never deleted'); END;
+
+-- Written to after a failure, to learn whether the disk takes something again.
+CREATE TABLE probe (number INTEGER PRIMARY KEY, payload BLOB NOT NULL) STRICT;
+)sql",
+};
+
+std::unexpected<Error> refuse(const std::filesystem::path& file, const std::string& why) {
+  return fail(ErrorCode::kConfiguration, file.string() + ": " + why);
+}
+
+/// `PRAGMA name = value`, then reads it back: an asked-for durability that is not there must not go unnoticed.
+Result<void> set(Database& db, const std::string& name, std::int64_t value) {
+  if (auto done = db.execute("PRAGMA " + name + " = " + std::to_string(value)); !done) return done;
+  auto now = db.integer("PRAGMA " + name);
+  if (!now) return std::unexpected(std::move(now.error()));
+  if (*now != value)
+    return fail(ErrorCode::kStoreUnavailable, "the database did not take the setting " + name + " = " +
+                                                  std::to_string(value) + " (it is " +
+                                                  (*now ? std::to_string(**now) : std::string("unset")) + ")");
+  return {};
+}
+
+Result<void> configure(Database& db, Access access) {
+  using Setting = std::pair<const char*, std::int64_t>;
+  const bool writer = access == Access::kCreate;
+  const Setting all[] = {{"busy_timeout", limits::kLockWait.count()},
+                         {"cache_size", -(writer ? limits::kWriterCacheKib : limits::kReaderCacheKib)}};
+  for (const auto& [name, value] : all)
+    if (auto done = set(db, name, value); !done) return done;
+  if (!writer) return set(db, "query_only", 1);
+
+  auto mode = db.text("PRAGMA journal_mode = WAL");
+  if (!mode) return std::unexpected(std::move(mode.error()));
+  if (*mode != "wal")
+    return fail(ErrorCode::kStoreUnavailable, "the database cannot use a write-ahead log (is the disk a local one?)");
+  constexpr std::int64_t kFull = 2, kMemory = 2;
+  const Setting writing[] = {{"synchronous", kFull},
+                             {"foreign_keys", 1},
+                             {"recursive_triggers", 1},  // so that REPLACE meets the triggers too
+                             {"temp_store", kMemory},
+                             {"secure_delete", 0},
+                             {"journal_size_limit", limits::kJournalBytesKept},
+                             {"wal_autocheckpoint", 0}};
+  for (const auto& [name, value] : writing)
+    if (auto done = set(db, name, value); !done) return done;
+  return {};
+}
+
+Result<std::int64_t> number_of(Database& db, std::string_view pragma) {
+  auto value = db.integer(pragma);
+  if (!value) return std::unexpected(std::move(value.error()));
+  return value->value_or(0);
+}
+
+/// Whose file is it, and how old?
+Result<std::int64_t> identify(Database& db, const std::filesystem::path& file) {
+  auto application = number_of(db, "PRAGMA application_id"), version = number_of(db, "PRAGMA user_version"),
+       tables = number_of(db, "SELECT count(*) FROM sqlite_master");
+  for (auto* value : {&application, &version, &tables})
+    if (!*value) return fail((*value).error().code, file.string() + ": " + (*value).error().detail);
+  const bool empty = *application == 0 && *version == 0 && *tables == 0;
+  if (!empty && *application != kApplicationId) return refuse(file, "is a database of another program");
+  if (*version > schema_version())
+    return refuse(file, "has schema version " + std::to_string(*version) + ", this program knows versions up to " +
+                            std::to_string(schema_version()) + "; use the newer program");
+  return version;
+}
+
+Result<void> migrate(Database& db, std::int64_t version) {
+  for (; version < schema_version(); ++version) {
+    auto transaction = Transaction::begin(db, true);
+    if (!transaction) return std::unexpected(std::move(transaction.error()));
+    // Another process may have done the step while this one waited for the lock.
+    auto now = number_of(db, "PRAGMA user_version");
+    if (!now) return std::unexpected(std::move(now.error()));
+    if (*now > version) continue;
+    std::string step = kSteps[static_cast<std::size_t>(version)];
+    step += "PRAGMA user_version = " + std::to_string(version + 1) + ";";
+    step += "PRAGMA application_id = " + std::to_string(kApplicationId) + ";";
+    if (auto done = db.execute(step); !done) return done;
+    if (auto done = transaction->commit(); !done) return done;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::int64_t schema_version() noexcept {
+  return static_cast<std::int64_t>(kSteps.size());
+}
+
+Result<Database> connect(const std::filesystem::path& file, Access access) {
+  auto db = Database::open(file, access);
+  if (!db) return fail(db.error().code, file.string() + ": " + db.error().detail);
+  if (auto done = set(*db, "busy_timeout", limits::kLockWait.count()); !done)
+    return std::unexpected(std::move(done.error()));
+  auto version = identify(*db, file);
+  if (!version) return std::unexpected(std::move(version.error()));
+  if (*version < schema_version() && access != Access::kCreate)
+    return refuse(file, "has schema version " + std::to_string(*version) + ", this program needs " +
+                            std::to_string(schema_version()) + "; run `detection-api migrate`");
+  if (auto done = configure(*db, access); !done) return std::unexpected(std::move(done.error()));
+  if (access == Access::kCreate)
+    if (auto done = migrate(*db, *version); !done) return std::unexpected(std::move(done.error()));
+  return db;
+}
+
+}  // namespace detection::store::sqlite

@@ -1,0 +1,69 @@
+#pragma once
+// What every engine of the store must do, written against Store alone. An engine's own test program links
+// store_contract*.cpp and names the engine:
+//
+//   INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract, ::testing::Values(Engine{"sqlite", make_place}), engine_name);
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "contract/store_support.hpp"
+#include "store/store.hpp"
+
+namespace detection::store::testing {
+
+/// Where one store lives; open() again after the one before it has been destroyed is a restart.
+class Place {
+ public:
+  virtual ~Place() = default;
+  virtual Result<std::unique_ptr<Store>> open() = 0;
+};
+
+struct Engine {
+  std::string name;
+  std::function<std::unique_ptr<Place>()> make_place;
+};
+
+inline std::string engine_name(const ::testing::TestParamInfo<Engine>& info) {
+  return info.param.name;
+}
+
+class StoreContract : public ::testing::TestWithParam<Engine> {
+ protected:
+  void SetUp() override {
+    place_ = GetParam().make_place();
+    reopen();
+  }
+  void reopen() {
+    store_.reset();
+    auto store = place_->open();
+    ASSERT_TRUE(store) << store.error().detail;
+    store_ = std::move(*store);
+  }
+  /// Commits samples first..last, each as it is after `change`.
+  void put(std::uint64_t first, std::uint64_t last, const std::function<void(Acceptance&)>& change = {});
+  void put(std::uint64_t i, Disposition disposition) {
+    put(i, i, [disposition](Acceptance& item) { item.disposition = disposition; });
+  }
+  Claim claim(std::string_view sink, std::size_t limit);
+  void confirm(const Claim& claim, Confirmation how = Confirmation::kConfirmed);
+  SinkQueue queue(std::string_view sink);
+  DeliveryState state(std::uint64_t i);
+  std::vector<std::string> timeline_types(const Uuid& id);
+  void expect_valid_audit();
+  Store& store() { return *store_; }
+
+  std::unique_ptr<Place> place_;
+  std::unique_ptr<Store> store_;
+};
+
+std::vector<std::int64_t> sequences(const Claim& claim);
+std::vector<std::int64_t> sequences(const ListPage& page);
+/// Field by field.
+void expect_same(const LocatedDetection& a, const LocatedDetection& b);
+
+}  // namespace detection::store::testing

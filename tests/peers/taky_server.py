@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+"""Runs taky (a real TAK server) on 127.0.0.1 for a test.
+
+usage: taky_server.py --dir FOLDER [--port PORT] [--log LEVEL]
+
+Makes FOLDER with taky's configuration, starts taky, waits until it accepts, prints one line "ready PORT PID" (of taky
+itself: to be killed with any signal) and stays until taky ends; its exit code is taky's. SIGTERM is passed on. Every
+event that taky accepts is appended to a file in FOLDER/cot. Started again with the same folder and port it goes on.
+Exit 77: the environment of taky is not there (tests/peers/setup_venv.sh taky).
+"""
+
+import argparse
+import ctypes
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TAKY = ROOT / ".cache" / "venv" / "taky" / "bin" / "taky"
+PR_SET_PDEATHSIG = 1
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def accepts(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="taky on 127.0.0.1 for a test")
+    parser.add_argument("--dir", required=True, type=pathlib.Path)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--log", default="warning")
+    options = parser.parse_args()
+    if not TAKY.exists():
+        print(f"SKIPPED: {TAKY} is not there; run tests/peers/setup_venv.sh taky", file=sys.stderr)
+        return 77
+    port = options.port or free_port()
+    (options.dir / "cot").mkdir(parents=True, exist_ok=True)
+    config = options.dir / "taky.conf"
+    config.write_text(
+        "[taky]\nhostname = localhost\nbind_ip = 127.0.0.1\npublic_ip = 127.0.0.1\nroot_dir = .\n"
+        f"[cot_server]\nport = {port}\nlog_cot = ./cot\n",
+        encoding="ascii",
+    )
+    with open(options.dir / "taky.log", "ab") as log:
+        taky = subprocess.Popen(
+            [str(TAKY), "-c", str(config), "-l", options.log],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent,
+        )
+    signal.signal(signal.SIGTERM, lambda *_: taky.terminate())
+    until = time.monotonic() + 30
+    while not accepts(port):
+        if taky.poll() is not None or time.monotonic() > until:
+            taky.kill()
+            print(f"taky did not start; see {options.dir / 'taky.log'}", file=sys.stderr)
+            return 1
+        time.sleep(0.02)
+    print(f"ready {port} {taky.pid}", flush=True)
+    return taky.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
