@@ -51,13 +51,14 @@ release=$(. /etc/os-release && echo "${ID-} ${VERSION_ID-}")
 [[ $release == "debian 12" ]] ||
   warn "setup.sh: made for Debian 12, this is '$release': some packages may have other names here"
 
+how_many="${#missing[@]} package$( ((${#missing[@]} == 1)) || echo s)"
 by_hand="apt-get update && apt-get install --no-install-recommends ${missing[*]}"
 as_root=()
 if ((EUID != 0)); then
-  command -v sudo >/dev/null || die "${#missing[@]} packages are missing and this is neither root nor a user with sudo. As root:
+  command -v sudo >/dev/null || die "$how_many missing, and this is neither root nor a user with sudo. As root:
   $by_hand"
   if [[ ! -t 0 ]] && ! sudo -n true 2>/dev/null; then
-    die "${#missing[@]} packages are missing, and sudo wants a password but there is no terminal. As root:
+    die "$how_many missing, and sudo wants a password but there is no terminal. As root:
   $by_hand"
   fi
   as_root=(sudo)
@@ -94,10 +95,15 @@ failed() {
   All of apt's output: ${log#"$root"/}"
 }
 
-say "Installing ${#missing[@]} packages for ${purposes[*]} (apt-get; once)"
+say "Installing $how_many for ${purposes[*]} (apt-get; once)"
 progress "  fetching the lists of packages"
-apt update >>"$log" || failed "apt-get update failed." "Is this machine connected, and are its apt sources right?"
+# A list that cannot be fetched need not matter (a third party's); whether it did is seen below.
+apt update >>"$log" || true
 progress_end
 apt install -y --no-install-recommends "${missing[@]}" | count_steps |
-  follow "installing" "$log" '^\[([0-9]+)/([0-9]+)\]' ||
+  follow "installing" "$log" '^\[([0-9]+)/([0-9]+)\]' || {
+  if grep -q '^\(W: Failed to fetch\|E: \(Failed to fetch\|Could not get lock\|The repository\)\)' "$log"; then
+    failed "the lists or packages could not be fetched." "Is this machine connected, and are its apt sources right?  apt-get update"
+  fi
   failed "apt-get install failed." "Try it by hand to see why:  $by_hand"
+}

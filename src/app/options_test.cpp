@@ -41,7 +41,8 @@ TEST(Options, TheTableIsSound) {
   for (const auto& spec : option_table()) {
     EXPECT_TRUE(names.insert(spec.name).second) << spec.name << " is declared twice";
     EXPECT_FALSE(spec.help.empty()) << spec.name;
-    if (spec.check != nullptr && !spec.fallback.empty()) EXPECT_FALSE(spec.check(spec.fallback)) << spec.name;
+    const bool checked = spec.check != nullptr && !spec.fallback.empty();
+    EXPECT_FALSE(checked && spec.check(spec.fallback)) << spec.name;
   }
   EXPECT_EQ(environment_name(option("tak-sink")), "DETECTION_TAK_SINK");
   EXPECT_EQ(toml_key(option("tak-sink")), "tak_sink");
@@ -108,7 +109,7 @@ TEST(Options, BoundsThatContradictEachOtherAreRefused) {
 }
 
 TEST(Options, ChecksOfSinks) {
-  const auto* check = option("tak-sink").check;
+  const OptionCheck check = option("tak-sink").check;
   for (const char* good : {"tcp://127.0.0.1:8087", "a=tcp://h:1", "tak-server.1_x=tcp://[::1]:65535"})
     EXPECT_FALSE(check(good)) << good;
   for (const char* bad : {"", "tcp://", "tcp://h", "tcp://h:0", "tcp://h:65536", "http://h:1", "h:1", "=tcp://h:1",

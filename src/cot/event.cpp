@@ -218,9 +218,9 @@ Event make_event(const LocatedDetection& detection, UtcMicros now, const EventOp
   return event;
 }
 
-// The longest legal event: about 1,360 bytes of fixed text and numbers at their widest, a uid of kUidBytesMost (546), a
-// class of 64 and a camera of 128, which is under kEventBytesMost; `source` is bounded by kUidAndSourceBytes and the
-// remarks by what is left. EventProperty.TheLongestLegalEventFits measures it.
+// The longest event before its remarks has 1,955 bytes: 1,217 of fixed text and numbers at their widest, a uid of
+// kUidBytesMost (546), a class of 64 and a camera of 128. `source` is bounded by kUidAndSourceBytes, the remarks by
+// what is left. EventProperty.TheLongestLegalEventFits holds it to that.
 void append_xml(std::string& out, const Event& event) {
   const auto& detection = *event.detection;
   const std::size_t start = out.size();

@@ -29,6 +29,13 @@ Complaint check_characters(std::string_view text) {
   return std::nullopt;
 }
 
+/// The next character of a tag that matters to its outline; find_first_of is several times slower.
+std::size_t find_in_tag(std::string_view text, std::size_t at) {
+  for (; at < text.size(); ++at)
+    if (const char c = text[at]; c == '"' || c == '\'' || c == '<' || c == '>') return at;
+  return std::string_view::npos;
+}
+
 /// `name` is what stands between '&' and ';'.
 bool is_reference(std::string_view name) {
   if (!name.starts_with('#')) return name == "lt" || name == "gt" || name == "amp" || name == "quot" || name == "apos";
@@ -120,7 +127,7 @@ class Scan {
     std::size_t end = at_ + 1;
     std::size_t attributes = 0;
     while (true) {
-      end = text_.find_first_of("\"'<>", end);
+      end = find_in_tag(text_, end);
       if (end == std::string_view::npos) return "it ends inside a tag";
       if (text_[end] == '>') break;
       if (text_[end] == '<') return "a '<' inside a tag";

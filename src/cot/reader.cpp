@@ -1,10 +1,11 @@
 #include "cot/reader.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <pugixml.hpp>
+#include <vector>
 
 #include "cot/event.hpp"
 
@@ -29,17 +30,23 @@ std::optional<double> known_metres(std::string_view text) {
   return std::isfinite(value) && value < kUnknownFrom_m ? std::optional(value) : std::nullopt;
 }
 
-bool states_an_attribute_twice(const pugi::xml_node& element) {
-  for (auto first = element.first_attribute(); first; first = first.next_attribute())
-    for (auto other = first.next_attribute(); other; other = other.next_attribute())
-      if (std::strcmp(first.name(), other.name()) == 0) return true;
+/// `names` is room for the names, kept from one element to the next.
+bool states_an_attribute_twice(const pugi::xml_node& element, std::vector<std::string_view>& names) {
+  names.clear();
+  for (auto attribute = element.first_attribute(); attribute; attribute = attribute.next_attribute()) {
+    const std::string_view name = attribute.name();
+    // At most MarkupLimits::attributes of them, mostly of different lengths: a set is not quicker.
+    if (std::ranges::find(names, name) != names.end()) return true;
+    names.push_back(name);
+  }
   return false;
 }
 
 /// Over all elements, without recursion.
 bool any_attribute_twice(const pugi::xml_node& root) {
+  std::vector<std::string_view> names;
   for (auto node = root; node;) {
-    if (states_an_attribute_twice(node)) return true;
+    if (states_an_attribute_twice(node, names)) return true;
     if (node.first_child()) {
       node = node.first_child();
       continue;

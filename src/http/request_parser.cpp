@@ -21,16 +21,14 @@ std::string_view method_name(Method method) noexcept {
 void RequestParser::on_request_impl(verb method, string_view, string_view target, int version, error_code& ec) {
   ec = {};
   version_ = version;
-  switch (method) {
-    case verb::get: method_ = Method::kGet; break;
-    case verb::head: method_ = Method::kHead; break;
-    case verb::post: method_ = Method::kPost; break;
-    case verb::put: method_ = Method::kPut; break;
-    case verb::delete_: method_ = Method::kDelete; break;
-    case verb::patch: method_ = Method::kPatch; break;
-    case verb::options: method_ = Method::kOptions; break;
-    default: method_ = Method::kOther; break;
-  }
+  // Not a switch: most of Beast's methods and fields are nothing to us.
+  static constexpr std::pair<verb, Method> kMethodOf[] = {
+      {verb::get, Method::kGet},         {verb::head, Method::kHead},   {verb::post, Method::kPost},
+      {verb::put, Method::kPut},         {verb::delete_, Method::kDelete}, {verb::patch, Method::kPatch},
+      {verb::options, Method::kOptions},
+  };
+  for (const auto& [theirs, ours] : kMethodOf)
+    if (theirs == method) method_ = ours;
   target_ = {text_.size(), target.size(), 1};
   text_.append(target.data(), target.size());
 }
@@ -52,25 +50,24 @@ void RequestParser::keep(Kept which, string_view value) {
 void RequestParser::on_field_impl(field name, string_view name_text, string_view value, error_code& ec) {
   ec = {};
   if (is_header_done()) return;  // a trailer: nothing of ours is taken from there
-  switch (name) {
-    case field::authorization: keep(kAuthorization, value); break;
-    case field::content_type: keep(kContentType, value); break;
-    case field::content_encoding: keep(kContentEncoding, value); break;
-    case field::accept: keep(kAccept, value); break;
-    case field::host: ++hosts_; break;
-    case field::transfer_encoding:
-      ++codings_;
-      coding_is_chunked_ = coding_is_chunked_ && boost::beast::iequals(value, "chunked");
-      break;
-    case field::expect:
-      (boost::beast::iequals(value, "100-continue") ? expect_continue_ : expect_other_) = true;
-      break;
-    default:
-      if (boost::beast::iequals(name_text, "idempotency-key"))
-        keep(kIdempotencyKey, value);
-      else if (boost::beast::iequals(name_text, "x-request-id"))
-        keep(kRequestId, value);
-      break;
+  static constexpr std::pair<field, Kept> kKeptFields[] = {{field::authorization, kAuthorization},
+                                                           {field::content_type, kContentType},
+                                                           {field::content_encoding, kContentEncoding},
+                                                           {field::accept, kAccept}};
+  for (const auto& [known, which] : kKeptFields)
+    if (known == name) return keep(which, value);
+  if (name == field::host) {
+    ++hosts_;
+  } else if (name == field::transfer_encoding) {
+    ++codings_;
+    coding_is_chunked_ = coding_is_chunked_ && boost::beast::iequals(value, "chunked");
+  } else if (name == field::expect) {
+    (boost::beast::iequals(value, "100-continue") ? expect_continue_ : expect_other_) = true;
+  } else if (name == field::unknown) {
+    if (boost::beast::iequals(name_text, "idempotency-key"))
+      keep(kIdempotencyKey, value);
+    else if (boost::beast::iequals(name_text, "x-request-id"))
+      keep(kRequestId, value);
   }
 }
 

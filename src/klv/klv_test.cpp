@@ -147,6 +147,15 @@ TEST(Packets, AnInnocentPacketBehindABrokenOneIsFound) {
   EXPECT_TRUE(packets[0].checksum_ok);
 }
 
+TEST(Packets, ADamagedLengthDoesNotSwallowTheGoodPacketsBehindIt) {
+  auto truck = file_bytes("truck_72.klv");
+  truck[16] = 0x82;  // the first packet now claims 0x4000-odd octets
+  truck[17] = 0x40;
+  std::size_t good = 0;
+  for (const auto& packet : packets_of(truck)) good += packet.checksum_ok ? 1 : 0;
+  EXPECT_EQ(good, 71U);
+}
+
 TEST(Ber, LengthsAndTags) {
   const auto length = [](std::vector<std::uint8_t> bytes) {
     std::size_t at = 0;
@@ -202,6 +211,7 @@ TEST(Decode, ImapbOfTheExtendedHeight) {
   EXPECT_NEAR(*decoded({104, 3, 0x01, 0xc2, 0x00}).sensor_hae_m, (0x01c200 - zero_offset) / 128 - 900, 1e-9);
   EXPECT_FALSE(decoded({104, 3, 0xc8, 0, 0}).sensor_hae_m);  // +infinity
   EXPECT_FALSE(decoded({104, 0}).sensor_hae_m);
+  EXPECT_EQ(decoded({104, 1, 0}).sensor_hae_m, -900);  // coarse, but within the range
 }
 
 TEST(Decode, TextsAreMadePrintable) {

@@ -81,9 +81,13 @@ std::optional<Packet> PacketReader::next() {
       continue;
     }
     skipped_ += key_start - position_;
-    position_ = at + *length;
     const auto value = bytes_.subspan(at, *length);
-    return Packet{value, !whole, checksum_agrees(bytes_.subspan(length_start, at + *length - length_start), value)};
+    const bool agrees = checksum_agrees(bytes_.subspan(length_start, at + *length - length_start), value);
+    // A length that was damaged may span packets that were not: with a wrong sum it is not trusted to skip them.
+    const auto hidden = std::search(value.begin(), value.end(), kKey.begin() + kLostOctets, kKey.end());
+    const bool swallowed = !agrees && hidden != value.end();
+    position_ = swallowed ? at : at + *length;
+    return Packet{value, !whole, agrees};
   }
 }
 

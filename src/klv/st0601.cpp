@@ -1,6 +1,8 @@
 #include "klv/st0601.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 namespace detection::klv {
 namespace {
@@ -44,7 +46,7 @@ std::optional<double> imapb(Bytes value, double low, double high) {
   const double zero_offset = low < 0 && high > 0 ? scale * low - std::floor(scale * low) : 0;
   const double result = reverse_scale * (static_cast<double>(number) - zero_offset) + low;
   if (result < low - reverse_scale || result > high + reverse_scale) return std::nullopt;
-  return result;
+  return std::clamp(result, low, high);  // one step beyond is rounding, more so the fewer octets there are
 }
 
 /// Printable ASCII only: these texts come from outside.

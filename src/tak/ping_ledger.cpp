@@ -26,13 +26,24 @@ PingLedger::Answer PingLedger::count(std::size_t pings) {
   return answer;
 }
 
+void PingLedger::learn_from_new_text() {
+  const SteadyTime asked = pings_.front().sent_at;
+  distinct_ = asked - last_answered_ping_ < kQuickSuccession ? distinct_ + 1 : 0;
+  last_answered_ping_ = asked;
+  if (texts_ == Texts::kUnknown && distinct_ >= kDistinctEnough) texts_ = Texts::kDistinct;
+}
+
 PingLedger::Answer PingLedger::pong(std::string_view text) {
   const std::size_t hash = std::hash<std::string_view>{}(text);
   const auto known = seen_.begin() + static_cast<std::ptrdiff_t>(std::min(seen_count_, seen_.size()));
   if (std::find(seen_.begin(), known, hash) != known) {
-    return {.verdict = awaiting_ ? Verdict::kRepeat : Verdict::kIgnored};
+    if (!awaiting_) texts_ = Texts::kDistinct;
+    if (texts_ == Texts::kDistinct) return {.verdict = awaiting_ ? Verdict::kRepeat : Verdict::kIgnored};
+    texts_ = Texts::kAlike;
+  } else {
+    seen_[seen_count_++ % seen_.size()] = hash;
+    if (!pings_.empty()) learn_from_new_text();
   }
-  seen_[seen_count_++ % seen_.size()] = hash;
   if (pings_.empty()) return {};
   if (out_of_step_) {
     answered_ = true;

@@ -12,9 +12,15 @@
 //   is guessed. After more than kUnansweredMost the ledger says kOutOfStep, and the connection is to be made anew.
 // - Only one ping is *awaited* at a time; a further one goes out after its answer, or when it seems lost. An answer
 // while
-//   none is unanswered is ignored, and so is one whose text was seen before (a repeat). So that two true answers never
-//   have the same text (their times have milliseconds), a ping leaves kPingSpacing after the last answer; when a text
-//   does repeat while a ping is awaited, the server's clock may be coarser: see repeat_seen().
+//   none is unanswered is ignored. Whether a text that was seen before is a repeat (a server that answers twice) or a
+//   true answer (a server whose pongs tell whole seconds, or no time at all) is learnt from the server itself:
+//   * at first pings leave kPingSpacingCareful after the last answer, so that a repeat comes while nothing is awaited
+//   and
+//     is known for what it is: from then on known texts are repeats (kDistinct);
+//   * a known text that comes while a ping is awaited, and no repeat ever did, is this server's way to answer (kAlike);
+//   * kDistinctEnough different texts in quick succession show a server that tells milliseconds (kDistinct).
+//   Among distinct ones a ping leaves kPingSpacing after the last answer, so that two true answers never share a
+//   millisecond; when a text does repeat while a ping is awaited, the clock may be coarser: see clock_is_coarse().
 
 #include <array>
 #include <chrono>
@@ -33,7 +39,12 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 inline constexpr std::size_t kUnansweredMost = 4;
 inline constexpr std::chrono::milliseconds kPingSpacing{2};
-/// Of a server whose pongs tell whole seconds.
+/// Until it is known whether this server repeats its answers.
+inline constexpr std::chrono::milliseconds kPingSpacingCareful{20};
+inline constexpr std::size_t kDistinctEnough = 16;
+/// Answers to pings farther apart than this say nothing of how fine the server's clock is.
+inline constexpr std::chrono::milliseconds kQuickSuccession{500};
+/// Of a server that repeats its answers and tells whole seconds.
 inline constexpr std::chrono::milliseconds kPingSpacingCoarse{1'100};
 
 /// A ping as it was written.
@@ -71,7 +82,9 @@ class PingLedger {
   [[nodiscard]] std::size_t unanswered() const noexcept { return pings_.size(); }
   [[nodiscard]] bool in_flight() const noexcept { return !flight_.empty(); }
   [[nodiscard]] const Ping* newest() const noexcept { return pings_.empty() ? nullptr : &pings_.back(); }
-  [[nodiscard]] std::chrono::milliseconds spacing() const noexcept { return spacing_; }
+  [[nodiscard]] std::chrono::milliseconds spacing() const noexcept {
+    return texts_ == Texts::kDistinct ? spacing_ : kPingSpacingCareful;
+  }
   /// The awaited answer did not come, only an old text again: from now on pings are spaced for a coarse clock.
   void clock_is_coarse() noexcept { spacing_ = kPingSpacingCoarse; }
 
@@ -80,8 +93,13 @@ class PingLedger {
     BatchNumber number;
     std::uint64_t end_offset;
   };
+  enum class Texts : std::uint8_t { kUnknown, kAlike, kDistinct };
   Answer count(std::size_t pings);
+  void learn_from_new_text();
 
+  Texts texts_ = Texts::kUnknown;
+  std::size_t distinct_ = 0;
+  SteadyTime last_answered_ping_{};
   std::deque<Batch> flight_;
   std::deque<Ping> pings_;  ///< unanswered, oldest first
   std::uint64_t batches_ = 0, taken_ = 0, confirmed_ = 0;

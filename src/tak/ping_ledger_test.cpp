@@ -52,6 +52,41 @@ TEST(PingLedger, IgnoresRepeatsAndAnswersNobodyAskedFor) {
   EXPECT_EQ(confirmed(ledger), Batches{1});
 }
 
+TEST(PingLedger, AServerWhoseAnswersAllReadAlikeIsTakenAtItsWord) {
+  PingLedger ledger;
+  for (std::int64_t i = 1; i <= 5; ++i) {
+    ledger.add_batch(static_cast<BatchNumber>(i), static_cast<std::uint64_t>(10 * i));
+    ledger.add_ping(ping_at(i));
+    EXPECT_EQ(ledger.pong("<pong>").verdict, Verdict::kCounted);
+    EXPECT_EQ(confirmed(ledger), Batches{static_cast<BatchNumber>(i)});
+    EXPECT_EQ(ledger.spacing(), kPingSpacingCareful);
+  }
+}
+
+TEST(PingLedger, ARepeatThatNobodyAwaitedEndsThatTrust) {
+  PingLedger ledger;
+  ledger.add_ping(ping_at(1));
+  EXPECT_EQ(ledger.pong("<pong>").verdict, Verdict::kCounted);
+  ledger.add_ping(ping_at(2));
+  EXPECT_EQ(ledger.pong("<pong>").verdict, Verdict::kCounted);
+  EXPECT_EQ(ledger.pong("<pong>").verdict, Verdict::kIgnored);
+  ledger.add_batch(1, 10);
+  ledger.add_ping(ping_at(3));
+  EXPECT_EQ(ledger.pong("<pong>").verdict, Verdict::kRepeat);
+  EXPECT_EQ(confirmed(ledger), Batches{});
+}
+
+TEST(PingLedger, ManyDifferentTextsInQuickSuccessionShowAFineClock) {
+  PingLedger ledger;
+  for (std::int64_t i = 1; i <= 20; ++i) {
+    ledger.add_ping(ping_at(i));
+    EXPECT_EQ(ledger.pong("<pong " + std::to_string(i) + ">").verdict, Verdict::kCounted);
+  }
+  EXPECT_EQ(ledger.spacing(), kPingSpacing);
+  ledger.add_ping(ping_at(21));
+  EXPECT_EQ(ledger.pong("<pong 20>").verdict, Verdict::kRepeat);
+}
+
 TEST(PingLedger, ALateAnswerCountsForTheOldestPing) {
   PingLedger ledger;
   ledger.add_batch(1, 10);
@@ -137,6 +172,10 @@ TEST(PingLedger, NeverConfirmsWhatTheServerHadNotRead) {
     std::minstd_rand random(seed);
     const unsigned loss = random() % 4;
     PingLedger ledger;
+    // The model repeats at any moment, sooner than the careful spacing allows for: known as a repeater from the start.
+    ledger.add_ping(ping_at(0));
+    (void)ledger.pong("<pong>");
+    (void)ledger.pong("<pong>");
     std::uint64_t batches = 0, taken = 0, read_when_answered = 0;
     std::int64_t ms = 0;
     std::deque<std::uint64_t> wire;                             // batches before each ping the server has not handled

@@ -96,6 +96,16 @@ class ServiceBench {
     return options;
   }
 
+  /// Runs some benchmarks of a room; what comes back finds one by its name.
+  auto room(const char* program, const char* filter) const {
+    auto found = run_room_benchmark((bin_ / program).string(), filter, sizes_.room_seconds);
+    return [program, found = std::move(found)](std::string_view name) -> const RoomResult& {
+      for (const auto& one : found)
+        if (one.name == name) return one;
+      throw std::runtime_error(fmt::format("{} has no benchmark {}", program, name));
+    };
+  }
+
   void rooms() {
     // One iteration of a batch is 1,024 items.
     constexpr double kItems = 1024;
@@ -111,16 +121,6 @@ class ServiceBench {
     const auto encoded = room("cot_bench", "^encode_batch$");
     figures_.add("cot_encode", encoded("encode_batch").items_per_second, "events/s",
                  "located detection to CoT XML with its covariance, one core");
-  }
-
-  /// Runs some benchmarks of a room; what comes back finds one by its name.
-  auto room(const char* program, const char* filter) const {
-    auto found = run_room_benchmark((bin_ / program).string(), filter, sizes_.room_seconds);
-    return [program, found = std::move(found)](std::string_view name) -> const RoomResult& {
-      for (const auto& one : found)
-        if (one.name == name) return one;
-      throw std::runtime_error(fmt::format("{} has no benchmark {}", program, name));
-    };
   }
 
   void http() {

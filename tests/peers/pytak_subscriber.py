@@ -25,8 +25,8 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".cache" / "venv" / "pytak" / "bin" / "python"
-if not PYTHON.exists():
-    print(f"SKIPPED: {PYTHON} is not there; run tests/peers/setup_venv.sh pytak", file=sys.stderr)
+if not (PYTHON.parents[1] / ".requirements").exists():  # written by setup_venv.sh when all is there
+    print(f"SKIPPED: {PYTHON.parents[1]} is not there; run tests/peers/setup_venv.sh pytak", file=sys.stderr)
     sys.exit(77)
 if pathlib.Path(sys.prefix) != PYTHON.parents[1]:
     os.execv(PYTHON, [str(PYTHON), *sys.argv])

@@ -39,6 +39,7 @@ rm -rf "$venv"
 /usr/bin/python3 -m venv "$venv" >"$log" 2>&1 || skip "python3 -m venv failed (apt-get install python3-venv); see $log"
 if ! "$venv/bin/pip" install --disable-pip-version-check --quiet -r "$requirements" >>"$log" 2>&1; then
   tail -n 3 "$log" >&2
+  rm -rf "$venv"
   skip "pip could not install $requirements; see $log"
 fi
 cp "$requirements" "$stamp"

@@ -47,8 +47,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--log", default="warning")
     options = parser.parse_args()
-    if not TAKY.exists():
-        print(f"SKIPPED: {TAKY} is not there; run tests/peers/setup_venv.sh taky", file=sys.stderr)
+    if not (TAKY.parents[1] / ".requirements").exists():  # written by setup_venv.sh when all is there
+        print(f"SKIPPED: {TAKY.parents[1]} is not there; run tests/peers/setup_venv.sh taky", file=sys.stderr)
         return 77
     port = options.port or free_port()
     (options.dir / "cot").mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,8 @@ def main() -> int:
     )
     with open(options.dir / "taky.log", "ab") as log:
         taky = subprocess.Popen(
-            [str(TAKY), "-c", str(config), "-l", options.log],
+            # Through its Python: the first line of a script cannot name an interpreter whose path has a space.
+            [str(TAKY.parent / "python"), str(TAKY), "-c", str(config), "-l", options.log],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -1,0 +1,31 @@
+#pragma once
+// The query of GET /api/v1/detections.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "detection/error.hpp"
+#include "store/store.hpp"
+
+namespace detection::http {
+
+inline constexpr std::size_t kListMost = 1'000, kListDefault = 100;
+
+struct ListQuery {
+  store::ListFilter filter{};
+  std::optional<std::int64_t> before{};  ///< from the cursor
+  std::size_t limit = kListDefault;
+};
+
+/// kValidationFailed with every parameter that is unknown, given twice or out of its range. '+' stands for itself, so
+/// that the offset of a time need not be escaped.
+[[nodiscard]] Result<ListQuery> parse_list_query(std::string_view query);
+
+/// Where a list goes on, as text that says nothing to its holder.
+[[nodiscard]] std::string make_cursor(std::int64_t before);
+[[nodiscard]] std::optional<std::int64_t> parse_cursor(std::string_view text) noexcept;
+
+}  // namespace detection::http
