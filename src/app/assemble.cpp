@@ -78,6 +78,7 @@ cot::EventOptions event_options(const Configuration& configuration) {
   cot::EventOptions options;
   options.error =
       configuration.text("cot-error") == "sigma" ? cot::ErrorConvention::kSigma : cot::ErrorConvention::kCe90;
+  options.affiliation = configuration.text("cot-affiliation").front();
   options.stale = configuration.duration("cot-stale");
   return options;
 }

@@ -13,29 +13,33 @@ std::string joined(const std::vector<std::string>& values) {
   return text;
 }
 
-void print_markdown() {
-  std::printf(
+}  // namespace
+
+std::string configuration_page() {
+  std::string page =
       "# Configuration\n\n"
       "Written by `detection-api config --markdown`; a test holds it against the binary. A flag wins over the\n"
       "environment, the environment over the TOML file (`--config FILE`), the file over the default. A wrong value "
       "stops\n"
-      "the start and is named with the place it came from. Durations are `250ms`, `10s`, `5m`, `2h`, `1d`.\n\n"
-      "| flag | environment | TOML key | default | what |\n|---|---|---|---|---|\n");
+      "the start and is named with the place it came from. Durations are `250ms`, `10s`, `5m`, `2h`, `1d`. An option "
+      "that\n"
+      "may be given several times is an array in TOML, and separated by spaces in the environment.\n\n"
+      "| flag | environment | TOML key | default | what |\n|---|---|---|---|---|\n";
+  const auto code = [](std::string_view text) { return text.empty() ? std::string() : "`" + std::string(text) + "`"; };
   for (const auto& spec : option_table()) {
     std::string value_name(spec.value_name);
     for (std::size_t at = 0; (at = value_name.find('|', at)) != std::string::npos; at += 2) value_name.insert(at, "\\");
-    std::printf("| `--%s` %s | `%s` | %s | %s | %s |\n", std::string(spec.name).c_str(), value_name.c_str(),
-                environment_name(spec).c_str(), spec.name == "config" ? "" : ("`" + toml_key(spec) + "`").c_str(),
-                spec.fallback.empty() ? "" : ("`" + std::string(spec.fallback) + "`").c_str(),
-                std::string(spec.help).c_str());
+    page.append("| ").append(code("--" + std::string(spec.name))).append(" ").append(value_name);
+    page.append(" | ").append(code(environment_name(spec)));
+    page.append(" | ").append(spec.name == "config" ? std::string() : code(toml_key(spec)));
+    page.append(" | ").append(code(spec.fallback)).append(" | ").append(spec.help).append(" |\n");
   }
+  return page;
 }
-
-}  // namespace
 
 int show_config(const Configuration& configuration, ConfigForm form) {
   if (form == ConfigForm::kMarkdown) {
-    print_markdown();
+    std::printf("%s", configuration_page().c_str());
     return kDone;
   }
   if (form == ConfigForm::kTable) {

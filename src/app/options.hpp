@@ -34,6 +34,9 @@ struct OptionSpec {
 [[nodiscard]] std::string environment_name(const OptionSpec& spec);
 [[nodiscard]] std::string toml_key(const OptionSpec& spec);
 
+/// docs/configuration.md, whole.
+[[nodiscard]] std::string configuration_page();
+
 enum class OptionSource : std::uint8_t { kDefault, kFile, kEnvironment, kFlag };
 [[nodiscard]] std::string_view option_source_name(OptionSource source) noexcept;
 

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
 
 namespace detection::app {
@@ -46,6 +47,12 @@ TEST(Options, TheTableIsSound) {
   }
   EXPECT_EQ(environment_name(option("tak-sink")), "DETECTION_TAK_SINK");
   EXPECT_EQ(toml_key(option("tak-sink")), "tak_sink");
+}
+
+TEST(Options, TheDocumentedPageIsTheTable) {
+  std::ifstream file(std::string(DETECTION_SOURCE_ROOT) + "/docs/configuration.md");
+  const std::string page{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(page, configuration_page()) << "write it anew: detection-api config --markdown > docs/configuration.md";
 }
 
 TEST(Options, FlagOverEnvironmentOverFileOverDefault) {

@@ -30,8 +30,6 @@ const std::vector<MetricFamily>& Metrics::families() {
       {kDetectionApiInfo, kGauge, "Always 1; what runs here", {"version", "commit", "slot"}},
       {kReleaseSlotActive, kGauge, "1 where this process delivers", {"slot"}},
       {kAuthAttemptsTotal, kCounter, "Bearer tokens looked at", {"result"}},
-      {kCacheHitsTotal, kCounter, "Look-ups that a cache answered", {"cache"}},
-      {kCacheMissesTotal, kCounter, "Look-ups that a cache could not answer", {"cache"}},
       {kDetectionsProcessedTotal, kCounter, "Detections by outcome", {"status", "confidence_flag"}},
       {kDetectionProcessingDurationSeconds, kHistogram, "From a detection's last byte to its commit", {}, kSeconds},
       {kDetectionCe90Meters, kHistogram, "Circular error (90 %) of accepted detections", {}, kMetres},

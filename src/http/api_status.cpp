@@ -1,0 +1,115 @@
+// /health, /ready, /metrics, /openapi.json, /problems/{code}.
+
+#include "detection/json_writer.hpp"
+#include "http/api.hpp"
+#include "http/open_api.hpp"
+#include "http/problem.hpp"
+
+namespace detection::http {
+namespace {
+
+/// An event thread that has not turned for so long is stuck.
+constexpr std::chrono::seconds kSilenceMost{10};
+
+void answer_json(Exchange& x, unsigned status, std::string_view body) {
+  Answer form;
+  form.status = status;
+  form.headers = "Cache-Control: no-store\r\n";
+  form.body = body;
+  x.answer(form);
+}
+
+}  // namespace
+
+void Api::get_health(Exchange& x) {
+  const bool alive = state_.server == nullptr || state_.server->longest_silence() < kSilenceMost;
+  body_.clear();
+  json::Writer w(body_);
+  w.begin_object();
+  w.key("status");
+  w.string(alive ? "ok" : "stuck");
+  w.key("version");
+  w.string(state_.options.version);
+  w.key("commit");
+  w.string(state_.options.commit);
+  w.key("slot");
+  w.string(state_.options.slot);
+  w.key("uptime_s");
+  w.integer(
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - state_.started).count());
+  w.end_object();
+  if (!alive) x.notes.failure = "an event thread is stuck";
+  answer_json(x, alive ? 200 : 503, body_);
+}
+
+void Api::get_ready(Exchange& x) {
+  const auto store = state_.rooms.store.status();
+  const bool draining = state_.draining.load(std::memory_order_relaxed);
+  const bool complete = state_.complete.load(std::memory_order_acquire);
+  const bool ready = store.writable && !draining && complete;
+  body_.clear();
+  json::Writer w(body_);
+  w.begin_object();
+  w.key("status");
+  w.string(ready ? "ready" : "not_ready");
+  w.key("reason");
+  if (ready)
+    w.null();
+  else
+    w.string(draining ? "draining" : complete ? "the store cannot take a detection" : "starting");
+  w.key("store");
+  w.begin_object();
+  w.key("writable");
+  w.boolean(store.writable);
+  w.key("waiting");
+  w.integer(store.waiting);
+  w.end_object();
+  // TAK's state is told here and never decides.
+  w.key("sinks");
+  w.begin_array();
+  for (const auto* courier : state_.rooms.couriers) {
+    const auto status = courier->status();
+    w.begin_object();
+    w.key("sink");
+    w.string(status.sink);
+    w.key("connected");
+    w.boolean(status.connection.connected);
+    w.key("confirms");
+    w.boolean(status.confirms);
+    w.end_object();
+  }
+  w.end_array();
+  w.end_object();
+  if (!ready) x.notes.failure = draining ? "draining" : store.reason;
+  answer_json(x, ready ? 200 : 503, body_);
+}
+
+void Api::get_metrics(Exchange& x) {
+  read(x, state_.scraper, [this]() -> Result<Rendered> {
+    return Rendered{"text/plain; version=0.0.4; charset=utf-8", state_.rooms.metrics.expose()};
+  });
+}
+
+void Api::get_open_api(Exchange& x) {
+  Answer form;
+  form.body = kOpenApiDocument;
+  x.answer(form);
+}
+
+void Api::get_problem(Exchange& x, std::string_view code) {
+  const auto* known = find_error_code(code);
+  if (known == nullptr) return refuse(x, {ErrorCode::kNotFound, "there is no such code"});
+  body_.clear();
+  Answer form;
+  if (x.notes.other_form) {
+    append_problem_page_html(body_, *known);
+    form.content_type = "text/html; charset=utf-8";
+    form.headers = "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'\r\n";
+  } else {
+    append_problem_page_json(body_, *known);
+  }
+  form.body = body_;
+  x.answer(form);
+}
+
+}  // namespace detection::http

@@ -1,0 +1,79 @@
+#include "http/service.hpp"
+
+#include <thread>
+
+#include "http/api.hpp"
+
+namespace detection::http {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::size_t kMetricsConnections = 64;
+constexpr std::size_t kLargeBodies = 256u << 20;
+
+class HttpService final : public Service {
+ public:
+  HttpService(const ServiceOptions& options, const Rooms& rooms) : state_(options, rooms) {}
+
+  ~HttpService() override {
+    stop(milliseconds{0});
+    // The store gives every job back, also those whose connections are gone.
+    while (state_.jobs_out.load(std::memory_order_acquire) > 0) std::this_thread::sleep_for(milliseconds{1});
+    server_.reset();
+  }
+
+  Result<void> start() override {
+    const auto& options = state_.options;
+    ServerSetup setup;
+    setup.api = options.api;
+    setup.metrics = options.metrics;
+    setup.threads = options.threads;
+    setup.limits = {.connections_most = options.connections_most,
+                    .metrics_connections_most = kMetricsConnections,
+                    .header_bytes_most = options.header_bytes_most,
+                    .target_bytes_most = options.target_bytes_most,
+                    .large_bodies_most = std::max(kLargeBodies, 2 * options.batch_body_bytes_most),
+                    .header_timeout = options.header_timeout,
+                    .body_timeout = options.body_timeout,
+                    .idle_timeout = options.idle_timeout,
+                    .write_timeout = options.write_timeout};
+    setup.make_handler = [this](Loop& loop, Port port) { return std::make_unique<Api>(state_, loop, port); };
+    setup.refused = [this](std::string_view reason) { state_.metrics.refused(reason); };
+    setup.connections = state_.metrics.connections();
+    server_ = make_server(std::move(setup));
+    state_.server = server_.get();
+    auto started = server_->start();
+    if (started) state_.complete.store(true, std::memory_order_release);
+    return started;
+  }
+
+  Endpoint api_endpoint() const override { return server_ ? server_->endpoint(Port::kApi) : state_.options.api; }
+  Endpoint metrics_endpoint() const override {
+    return server_ ? server_->endpoint(Port::kMetrics) : state_.options.metrics;
+  }
+
+  void begin_drain() override {
+    state_.draining.store(true, std::memory_order_relaxed);
+    if (server_) server_->begin_drain();
+  }
+
+  void stop(milliseconds grace) override {
+    begin_drain();
+    if (server_) server_->stop(grace);
+    state_.workers.stop();
+    state_.scraper.stop();
+  }
+
+ private:
+  ApiState state_;
+  std::unique_ptr<Server> server_;
+};
+
+}  // namespace
+
+std::unique_ptr<Service> make_service(const ServiceOptions& options, const Rooms& rooms) {
+  return std::make_unique<HttpService>(options, rooms);
+}
+
+}  // namespace detection::http
