@@ -200,7 +200,9 @@ void Api::answered(const Exchange& x, unsigned status) {
   const auto took = std::chrono::steady_clock::now() - x.arrived;
   metrics_.count(x.notes.route, x.head.method, status, took);
   auto& log = state_.rooms.log;
-  const bool failed = status >= 500;
+  // Being unready while it drains is what a service should be.
+  const bool failed = status >= 500 && !(x.notes.route == static_cast<int>(Route::kReady) &&
+                                         state_.draining.load(std::memory_order_relaxed));
   if (!failed && !log.enabled(telemetry::Level::kDebug)) return;
   const auto route = x.notes.route < 0 ? std::string_view("none")
                                        : route_table()[static_cast<std::size_t>(x.notes.route)].path;

@@ -1,4 +1,0 @@
-#include "http/routes.hpp"
-namespace detection::http {
-const std::string_view kOpenApiDocument = "{}";
-}
