@@ -67,7 +67,8 @@ std::expected<std::size_t, Refusal> Api::head(Exchange& x) {
   const auto match = match_route(x.head.path, port_);
   if (!match) {
     if (x.head.method == Method::kOptions && x.head.path == "*")
-      return std::unexpected(Refusal{{ErrorCode::kMethodNotAllowed, "OPTIONS is not supported"}, "Allow: GET, HEAD, POST\r\n"});
+      return std::unexpected(
+          Refusal{{ErrorCode::kMethodNotAllowed, "OPTIONS is not supported"}, "Allow: GET, HEAD, POST\r\n"});
     return std::unexpected(Refusal{{ErrorCode::kNotFound, "there is no such path"}});
   }
   x.notes.route = static_cast<int>(match->route);
@@ -77,8 +78,8 @@ std::expected<std::size_t, Refusal> Api::head(Exchange& x) {
   if (!(reads && spec.get) && !(posts && spec.post)) {
     std::string allow("Allow: ");
     allow.append(spec.allow).append("\r\n");
-    return std::unexpected(Refusal{
-        {ErrorCode::kMethodNotAllowed, "this path takes " + std::string(spec.allow)}, std::move(allow)});
+    return std::unexpected(
+        Refusal{{ErrorCode::kMethodNotAllowed, "this path takes " + std::string(spec.allow)}, std::move(allow)});
   }
   if (const auto& scope = reads ? spec.get_scope : spec.post_scope)
     if (auto refusal = authenticate(x, *scope)) return std::unexpected(std::move(*refusal));
@@ -107,9 +108,9 @@ std::optional<Refusal> Api::authenticate(Exchange& x, security::Scope scope) {
   if (!(*principal)->scopes.has(scope)) {
     state_.metrics.authentication(Authentication::kInsufficientScope);
     const std::string name(security::scope_name(scope));
-    return Refusal{{ErrorCode::kInsufficientScope, "the token lacks the scope " + name},
-                   "WWW-Authenticate: Bearer realm=\"detection-api\", error=\"insufficient_scope\", scope=\"" + name +
-                       "\"\r\n"};
+    return Refusal{
+        {ErrorCode::kInsufficientScope, "the token lacks the scope " + name},
+        "WWW-Authenticate: Bearer realm=\"detection-api\", error=\"insufficient_scope\", scope=\"" + name + "\"\r\n"};
   }
   state_.metrics.authentication(Authentication::kSuccess);
   x.notes.principal = std::move(*principal);
@@ -122,9 +123,9 @@ std::optional<Refusal> Api::negotiate(Exchange& x, Route route) {
     const bool json = is_media_type(x.head.content_type, kJson);
     const bool lines = route == Route::kBatch && is_media_type(x.head.content_type, kNdjson);
     if (!json && !lines)
-      return Refusal{{ErrorCode::kUnsupportedMediaType, route == Route::kBatch
-                                                            ? "Content-Type must be application/json or application/x-ndjson, in UTF-8"
-                                                            : "Content-Type must be application/json, in UTF-8"}};
+      return Refusal{{ErrorCode::kUnsupportedMediaType,
+                      route == Route::kBatch ? "Content-Type must be application/json or application/x-ndjson, in UTF-8"
+                                             : "Content-Type must be application/json, in UTF-8"}};
     if (!x.head.content_encoding.empty() && !equal_ignoring_case(x.head.content_encoding, "identity"))
       return Refusal{{ErrorCode::kUnsupportedMediaType, "Content-Encoding is not supported"}};
     x.notes.other_form = lines;
@@ -156,7 +157,8 @@ std::optional<Refusal> Api::negotiate(Exchange& x, Route route) {
   if (route == Route::kDetectionCot) return std::nullopt;
   if (offers.size() == 2 && offers[1] == kXml) x.notes.wants_xml = second;
   // A problem is read by people only where they ask for HTML.
-  if (offers.size() == 2 && offers[1] != kXml) x.notes.other_form = route == Route::kProblem ? !second && x.head.has_accept : second;
+  if (offers.size() == 2 && offers[1] != kXml)
+    x.notes.other_form = route == Route::kProblem ? !second && x.head.has_accept : second;
   return std::nullopt;
 }
 
@@ -204,9 +206,10 @@ void Api::answered(const Exchange& x, unsigned status) {
   const bool failed = status >= 500 && !(x.notes.route == static_cast<int>(Route::kReady) &&
                                          state_.draining.load(std::memory_order_relaxed));
   if (!failed && !log.enabled(telemetry::Level::kDebug)) return;
-  const auto route = x.notes.route < 0 ? std::string_view("none")
-                                       : route_table()[static_cast<std::size_t>(x.notes.route)].path;
-  log.write(failed ? telemetry::Level::kError : telemetry::Level::kDebug, failed ? "request_failed" : "request_answered",
+  const auto route =
+      x.notes.route < 0 ? std::string_view("none") : route_table()[static_cast<std::size_t>(x.notes.route)].path;
+  log.write(failed ? telemetry::Level::kError : telemetry::Level::kDebug,
+            failed ? "request_failed" : "request_answered",
             x.notes.failure ? std::string_view(*x.notes.failure) : std::string_view("answered"),
             {{"method", method_name(x.head.method)},
              {"route", route},

@@ -92,8 +92,7 @@ class Api final : public Handler {
   void submit(Exchange& x, Result<store::Acceptance> acceptance);
   void committed_home();
   void answer_commit(store::CommitJob& job);
-  void answer_detection(Exchange& x, unsigned status, const LocatedDetection& located,
-                        store::Disposition disposition);
+  void answer_detection(Exchange& x, unsigned status, const LocatedDetection& located, store::Disposition disposition);
 
   // api_batch.cpp
   void post_batch(Exchange& x);

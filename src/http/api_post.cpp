@@ -49,9 +49,8 @@ void Api::post_detection(Exchange& x) {
   // An image takes milliseconds to decode and hash.
   defer(x);
   const bool taken = state_.workers.post([this, &x](Workers::Bench& bench) {
-    loop_.post([this, &x, acceptance = prepare(x, bench.parser, bench.mint)]() mutable {
-      submit(x, std::move(acceptance));
-    });
+    loop_.post(
+        [this, &x, acceptance = prepare(x, bench.parser, bench.mint)]() mutable { submit(x, std::move(acceptance)); });
   });
   if (taken) return;
   state_.metrics.refused("worker_queue");

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "http/detection_json.hpp"
 #include "http/problem.hpp"
@@ -91,8 +92,8 @@ void Connection::read() {
   const std::size_t room = enough ? kReadBytes : wanted;
   if (buffer_.size() - end_ < room / 2) {
     if (begin_ > 0) {
-      std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.begin() + static_cast<std::ptrdiff_t>(end_),
-                buffer_.begin());
+      std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_),
+                buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
       end_ -= begin_;
       begin_ = 0;
     }
@@ -182,9 +183,11 @@ bool Connection::step_head() {
   header_bytes_ += used;
   const bool done = parser_->is_header_done();
   const bool too_long = header_bytes_ + (done ? 0 : buffered()) > limits.header_bytes_most;
-  if (parser_->target_bytes() > limits.target_bytes_most ||
-      (!parser_->has_request_line() && (error == beast_http::error::need_more || too_long) &&
-       buffered() > limits.target_bytes_most + kRequestLineExtra)) {
+  // Beast keeps the first line back until the whole header is here: its length is seen in the bytes.
+  const auto line_most = limits.target_bytes_most + kRequestLineExtra;
+  const bool line_too_long = !parser_->has_request_line() && error == beast_http::error::need_more &&
+                             buffered() > line_most && std::memchr(buffer_.data() + begin_, '\n', line_most) == nullptr;
+  if (parser_->target_bytes() > limits.target_bytes_most || line_too_long) {
     fail(ErrorCode::kUriTooLong, "the target may have at most " + std::to_string(limits.target_bytes_most) + " bytes",
          "target");
     return true;

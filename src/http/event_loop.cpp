@@ -1,7 +1,7 @@
 #include "http/event_loop.hpp"
 
-#include <boost/asio/post.hpp>
 #include <sys/socket.h>
+#include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <ctime>
@@ -162,9 +162,9 @@ std::string_view EventLoop::date(std::int64_t unix_s) {
   static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                             "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   char text[64];
-  const int length = std::snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", kDays[utc.tm_wday],
-                                   utc.tm_mday, kMonths[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min,
-                                   utc.tm_sec);
+  const int length =
+      std::snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", kDays[utc.tm_wday], utc.tm_mday,
+                    kMonths[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
   date_.assign(text, static_cast<std::size_t>(length));
   return date_;
 }

@@ -24,7 +24,8 @@ namespace asio = boost::asio;
 using Executor = asio::io_context::executor_type;
 using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
 using Acceptor = asio::basic_socket_acceptor<asio::ip::tcp, Executor>;
-using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
+using Timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 class Connection;
@@ -58,7 +59,9 @@ class EventLoop final : public Loop {
   void post(std::move_only_function<void()> task) override;
 
   /// When its sweep last ran.
-  [[nodiscard]] SteadyTime last_turn() const noexcept { return SteadyTime{std::chrono::steady_clock::duration{last_turn_.load(std::memory_order_relaxed)}}; }
+  [[nodiscard]] SteadyTime last_turn() const noexcept {
+    return SteadyTime{std::chrono::steady_clock::duration{last_turn_.load(std::memory_order_relaxed)}};
+  }
 
   // For connections, on this thread.
   [[nodiscard]] ServerState& state() noexcept { return state_; }

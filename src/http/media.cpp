@@ -39,7 +39,8 @@ std::optional<int> quality(std::string_view text) noexcept {
 int match(std::string_view range, std::string_view offer) noexcept {
   if (range == "*/*" || range == "*") return 1;
   if (range.ends_with("/*"))
-    return equal_ignoring_case(range.substr(0, range.size() - 1), offer.substr(0, std::min(offer.size(), range.size() - 1)))
+    return equal_ignoring_case(range.substr(0, range.size() - 1),
+                               offer.substr(0, std::min(offer.size(), range.size() - 1)))
                ? 2
                : 0;
   return equal_ignoring_case(range, offer) ? 3 : 0;

@@ -67,9 +67,10 @@ std::string_view status_reason(unsigned status) noexcept {
 ProblemText problem_text(ErrorCode code) noexcept {
   switch (code) {
     case ErrorCode::kMalformedJson:
-      return {"The body is not JSON",
-              "The text must be one JSON value (RFC 8259) in UTF-8: no duplicate keys, no NaN, nothing behind it, no NUL "
-              "or half of a surrogate pair in a string."};
+      return {
+          "The body is not JSON",
+          "The text must be one JSON value (RFC 8259) in UTF-8: no duplicate keys, no NaN, nothing behind it, no NUL "
+          "or half of a surrogate pair in a string."};
     case ErrorCode::kMalformedRequest:
       return {"The request is not HTTP",
               "The request line, the header or the framing of the body breaks HTTP/1.1. The connection is closed."};
@@ -83,7 +84,8 @@ ProblemText problem_text(ErrorCode code) noexcept {
     case ErrorCode::kInsufficientScope:
       return {"The token lacks a scope", "The detail names the scope. Ask for a token that has it."};
     case ErrorCode::kNotFound: return {"There is nothing here", "The path or the id is unknown to this service."};
-    case ErrorCode::kMethodNotAllowed: return {"The method is not allowed here", "The Allow header lists those that are."};
+    case ErrorCode::kMethodNotAllowed:
+      return {"The method is not allowed here", "The Allow header lists those that are."};
     case ErrorCode::kNotAcceptable:
       return {"No acceptable form", "None of the types in Accept can be given here; the detail lists what can."};
     case ErrorCode::kTimeout: return {"The request took too long", "Its bytes did not arrive in time. Send it again."};
@@ -92,7 +94,8 @@ ProblemText problem_text(ErrorCode code) noexcept {
     case ErrorCode::kPayloadTooLarge: return {"The body is too large", "The detail says the limit. Split it."};
     case ErrorCode::kUriTooLong: return {"The target is too long", "Shorten the path or the query."};
     case ErrorCode::kUnsupportedMediaType:
-      return {"The media type is not supported", "Detections are application/json in UTF-8, batches also "
+      return {"The media type is not supported",
+              "Detections are application/json in UTF-8, batches also "
               "application/x-ndjson; no Content-Encoding."};
     case ErrorCode::kHeadersTooLarge: return {"The header is too large", "Send fewer or shorter header fields."};
     case ErrorCode::kRateLimited: return {"Too many requests", "Wait as long as Retry-After says."};
@@ -107,7 +110,8 @@ ProblemText problem_text(ErrorCode code) noexcept {
     case ErrorCode::kTerrainVoid:
       return {"The terrain model has a hole there", "State ground_elevation_m or slant_range_m instead."};
     case ErrorCode::kBehindCamera: return {"No ray belongs to the pixel", "Check the distortion of the lens."};
-    case ErrorCode::kOutOfRange: return {"The point is too far away", "It lies beyond the configured longest distance."};
+    case ErrorCode::kOutOfRange:
+      return {"The point is too far away", "It lies beyond the configured longest distance."};
     case ErrorCode::kStoreUnavailable:
       return {"The service cannot take it now", "Nothing was accepted. Send it again after Retry-After seconds."};
     case ErrorCode::kCapacityExceeded:

@@ -65,8 +65,8 @@ class Reader {
         ondemand::object object;
         if (const auto error = value.get_object().get(object)) return malformed(sentence(error));
         std::uint32_t none = 0;
-        return each_field(object, std::array<std::string_view, 0>{}, {}, none,
-                          [](std::size_t, auto) { return true; }, depth);
+        return each_field(
+            object, std::array<std::string_view, 0>{}, {}, none, [](std::size_t, auto) { return true; }, depth);
       }
       case '[': {
         ondemand::array array;
@@ -243,7 +243,9 @@ class Reader {
       case TopField::kObjectClass:
         read = text(value, {}, name, good, [&](auto t) { return set_name(detection.object_class, field, t, errors_); });
         break;
-      case TopField::kAiConfidence: read = number(value, {}, name, kConfidenceRule, detection.ai_confidence, good); break;
+      case TopField::kAiConfidence:
+        read = number(value, {}, name, kConfidenceRule, detection.ai_confidence, good);
+        break;
       case TopField::kSource:
         read = text(value, {}, name, good, [&](auto t) { return set_name(detection.source, field, t, errors_); });
         break;
@@ -254,9 +256,8 @@ class Reader {
         read = text(value, {}, name, good, [&](auto t) { return set_timestamp(stated_, t, rules_, errors_); });
         break;
       case TopField::kTrackId:
-        read = text(value, {}, name, good, [&](auto t) {
-          return set_name(detection.track_id.emplace(), field, t, errors_);
-        });
+        read = text(value, {}, name, good,
+                    [&](auto t) { return set_name(detection.track_id.emplace(), field, t, errors_); });
         break;
       case TopField::kExercise: {
         const auto token = value.raw_json_token();

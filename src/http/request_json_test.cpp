@@ -52,8 +52,9 @@ TEST(RequestJson, ReadsEveryField) {
   sensor["distortion"] = {{"model", "brown"}, {"coefficients", {0.1, -0.2, 0, 0, 0.01}}};
   sensor["slant_range_m"] = 150.25;
   sensor["elevation_reference"] = "msl";
-  sensor["accuracy"] = {{"horizontal_m", 1},  {"vertical_m", 2},    {"ground_m", 0},     {"heading_deg", 4}, {"pitch_deg", 5},
-                        {"roll_deg", 6},      {"focal_percent", 7}, {"pixel_px", 8},     {"slant_range_m", 9}};
+  sensor["accuracy"] = {{"horizontal_m", 1},  {"vertical_m", 2}, {"ground_m", 0},
+                        {"heading_deg", 4},   {"pitch_deg", 5},  {"roll_deg", 6},
+                        {"focal_percent", 7}, {"pixel_px", 8},   {"slant_range_m", 9}};
   const auto result = parse(request.dump());
   ASSERT_TRUE(result) << result.error().detail;
   EXPECT_EQ(to_string(*result->id), "0198a3c1-7f00-7abc-8def-0123456789ab");
@@ -232,11 +233,21 @@ TEST(RequestJson, EachBrokenRuleNamesItsField) {
       {"/sensor_metadata/distortion", {{"coefficients", {1, 2, 3, 4}}}, s + "distortion.model"},
       {"/sensor_metadata/distortion", {{"model", "poly"}, {"coefficients", {1, 2, 3, 4}}}, s + "distortion.model"},
       {"/sensor_metadata/distortion", {{"model", "brown"}, {"coefficients", {1, 2, 3}}}, s + "distortion.coefficients"},
-      {"/sensor_metadata/distortion", {{"model", "brown"}, {"coefficients", {1, 2, 3, 4, 5, 6}}}, s + "distortion.coefficients"},
-      {"/sensor_metadata/distortion", {{"model", "brown"}, {"coefficients", {1, 2, 3, 4, 5, 6, 7, 8, 9}}}, s + "distortion.coefficients"},
-      {"/sensor_metadata/distortion", {{"model", "fisheye"}, {"coefficients", {1, 2, 3, 4, 5}}}, s + "distortion.coefficients"},
-      {"/sensor_metadata/distortion", {{"model", "fisheye"}, {"coefficients", {1, 2, 3, nullptr}}}, s + "distortion.coefficients"},
-      {"/sensor_metadata/distortion", {{"model", "brown"}, {"coefficients", {1, 2, 3, 4}}, {"k1", 1}}, s + "distortion.k1"},
+      {"/sensor_metadata/distortion",
+       {{"model", "brown"}, {"coefficients", {1, 2, 3, 4, 5, 6}}},
+       s + "distortion.coefficients"},
+      {"/sensor_metadata/distortion",
+       {{"model", "brown"}, {"coefficients", {1, 2, 3, 4, 5, 6, 7, 8, 9}}},
+       s + "distortion.coefficients"},
+      {"/sensor_metadata/distortion",
+       {{"model", "fisheye"}, {"coefficients", {1, 2, 3, 4, 5}}},
+       s + "distortion.coefficients"},
+      {"/sensor_metadata/distortion",
+       {{"model", "fisheye"}, {"coefficients", {1, 2, 3, nullptr}}},
+       s + "distortion.coefficients"},
+      {"/sensor_metadata/distortion",
+       {{"model", "brown"}, {"coefficients", {1, 2, 3, 4}}, {"k1", 1}},
+       s + "distortion.k1"},
       {"/sensor_metadata/slant_range_m", 0.09, s + "slant_range_m"},
       {"/sensor_metadata/slant_range_m", 2000000.1, s + "slant_range_m"},
       {"/sensor_metadata/ground_elevation_m", -1000.1, s + "ground_elevation_m"},
@@ -259,17 +270,30 @@ TEST(RequestJson, EachBrokenRuleNamesItsField) {
 }
 
 TEST(RequestJson, LimitsThemselvesAreAllowed) {
-  for (const auto& [pointer, value] : std::vector<std::pair<const char*, json>>{
-           {"/pixel_x", 0}, {"/pixel_x", 1921}, {"/pixel_y", 1081}, {"/object_class", std::string(64, 'a')},
-           {"/ai_confidence", 0}, {"/ai_confidence", 1}, {"/source", std::string(128, ':')},
-           {"/timestamp", "2026-11-23T19:10:00Z"}, {"/timestamp", "1970-01-01T00:00:00Z"},
-           {"/sensor_metadata/location_lat", 90}, {"/sensor_metadata/location_lat", -90},
-           {"/sensor_metadata/location_lon", -180}, {"/sensor_metadata/location_elevation", -1000},
-           {"/sensor_metadata/location_elevation", 1e6}, {"/sensor_metadata/heading", 360},
-           {"/sensor_metadata/pitch", -90}, {"/sensor_metadata/roll", 180}, {"/sensor_metadata/slant_range_m", 0.1},
-           {"/sensor_metadata/slant_range_m", 2e6}, {"/sensor_metadata/ground_elevation_m", -1000},
-           {"/sensor_metadata/ground_elevation_m", 1e4}, {"/sensor_metadata/image_width", 1e5},
-           {"/sensor_metadata/accuracy", json::object()}}) {
+  for (const auto& [pointer, value] :
+       std::vector<std::pair<const char*, json>>{{"/pixel_x", 0},
+                                                 {"/pixel_x", 1921},
+                                                 {"/pixel_y", 1081},
+                                                 {"/object_class", std::string(64, 'a')},
+                                                 {"/ai_confidence", 0},
+                                                 {"/ai_confidence", 1},
+                                                 {"/source", std::string(128, ':')},
+                                                 {"/timestamp", "2026-11-23T19:10:00Z"},
+                                                 {"/timestamp", "1970-01-01T00:00:00Z"},
+                                                 {"/sensor_metadata/location_lat", 90},
+                                                 {"/sensor_metadata/location_lat", -90},
+                                                 {"/sensor_metadata/location_lon", -180},
+                                                 {"/sensor_metadata/location_elevation", -1000},
+                                                 {"/sensor_metadata/location_elevation", 1e6},
+                                                 {"/sensor_metadata/heading", 360},
+                                                 {"/sensor_metadata/pitch", -90},
+                                                 {"/sensor_metadata/roll", 180},
+                                                 {"/sensor_metadata/slant_range_m", 0.1},
+                                                 {"/sensor_metadata/slant_range_m", 2e6},
+                                                 {"/sensor_metadata/ground_elevation_m", -1000},
+                                                 {"/sensor_metadata/ground_elevation_m", 1e4},
+                                                 {"/sensor_metadata/image_width", 1e5},
+                                                 {"/sensor_metadata/accuracy", json::object()}}) {
     const auto result = parse(changed(pointer, value).dump());
     EXPECT_TRUE(result) << pointer << " " << value << ": " << (result ? "" : result.error().fields.front().message);
   }
@@ -286,8 +310,9 @@ TEST(RequestJson, AllBrokenRulesAtOnce) {
   request["sensor_metadata"].erase("image_width");
   auto fields = fields_of(parse(request.dump()));
   std::ranges::sort(fields);
-  EXPECT_EQ(fields, (std::vector<std::string>{"ai_confidence", "colour", "pixel_x", "sensor_metadata.accuracy.heading_deg",
-                                              "sensor_metadata.image_width", "sensor_metadata.pitch", "source"}));
+  EXPECT_EQ(fields,
+            (std::vector<std::string>{"ai_confidence", "colour", "pixel_x", "sensor_metadata.accuracy.heading_deg",
+                                      "sensor_metadata.image_width", "sensor_metadata.pitch", "source"}));
 }
 
 TEST(RequestJson, ManyUnknownFieldsAreBounded) {
@@ -310,11 +335,14 @@ std::string with_pixel_x(std::string_view text) {
 }
 
 TEST(RequestJson, NumbersOfAllKinds) {
-  for (const auto* text : {"5", "5.0", "5e0", "5E+0", "0.5e1", "50e-1", "-0", "-0.0", "0", "1e-400", "5.000000000000000000000000000"})
+  for (const auto* text :
+       {"5", "5.0", "5e0", "5E+0", "0.5e1", "50e-1", "-0", "-0.0", "0", "1e-400", "5.000000000000000000000000000"})
     EXPECT_TRUE(parse(with_pixel_x(text))) << text;
   // -0 is 0: the same content.
-  EXPECT_EQ(pipeline::normalised_request(*parse(with_pixel_x("-0.0"))), pipeline::normalised_request(*parse(with_pixel_x("0"))));
-  for (const auto* text : {"1e400", "-1e400", "1e99999999999", "123456789012345678901234567890", "99999999999999999999"}) {
+  EXPECT_EQ(pipeline::normalised_request(*parse(with_pixel_x("-0.0"))),
+            pipeline::normalised_request(*parse(with_pixel_x("0"))));
+  for (const auto* text :
+       {"1e400", "-1e400", "1e99999999999", "123456789012345678901234567890", "99999999999999999999"}) {
     const auto result = parse(with_pixel_x(text));
     ASSERT_FALSE(result) << text;
     EXPECT_EQ(result.error().code, ErrorCode::kValidationFailed) << text << result.error().detail;
@@ -327,21 +355,104 @@ TEST(RequestJson, NumbersOfAllKinds) {
 
 TEST(RequestJson, MalformedTextIsSaidToBe) {
   const auto good = good_request().dump();
-  std::vector<std::string> cases{
-      "", " \n\t ", "{", "}", "{}}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "[", "]", "[1,]", "nul", "tru", "\"open",
-      "\xef\xbb\xbf" + good, good + "x", good + good, good + "{}", good + "]", good + "}", good + ",", good + std::string("\0", 1),
-      "[" + good, good.substr(0, good.size() - 1), good.substr(0, good.size() - 2), "{" + good + "}", "'a'", "//", "1 2", "1,2",
-      "1],[2", "NaN", "-", "01", "1.", ".5", "+1", "0x10", "1e", "Infinity"};
-  for (const auto* number : {"NaN", "nan", "Infinity", "-Infinity", "01", "1.", ".5", "+1", "0x10", "1e", "1e+", "--1", "1-", "1a", "1 1",
-                             "5e0.5", "", "tru", "truee", "nul", "nulll", "falsee", "'5'", "\"5", "[1", "{\"a\":1", "[1}", "{]", "[,]", "[1 2]",
-                             "{\"a\" 1}", "{1:2}", "{\"a\":1 \"b\":2}", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\ud800\"",
-                             "\"\\u0000\"", "\"\x01\"", "\"a\nb\"", "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\xc3",
-                             "{\"a\":1,\"a\":2}", "[{\"a\":{\"b\":1,\"\\u0062\":2}}]", "[\"\\u0000\"]", "[\"\\udfff\"]", "{\"\\u0000\":1}"})
+  std::vector<std::string> cases{"",
+                                 " \n\t ",
+                                 "{",
+                                 "}",
+                                 "{}}",
+                                 "{\"a\"}",
+                                 "{\"a\":}",
+                                 "{\"a\":1,}",
+                                 "{,}",
+                                 "[",
+                                 "]",
+                                 "[1,]",
+                                 "nul",
+                                 "tru",
+                                 "\"open",
+                                 "\xef\xbb\xbf" + good,
+                                 good + "x",
+                                 good + good,
+                                 good + "{}",
+                                 good + "]",
+                                 good + "}",
+                                 good + ",",
+                                 good + std::string("\0", 1),
+                                 "[" + good,
+                                 good.substr(0, good.size() - 1),
+                                 good.substr(0, good.size() - 2),
+                                 "{" + good + "}",
+                                 "'a'",
+                                 "//",
+                                 "1 2",
+                                 "1,2",
+                                 "1],[2",
+                                 "NaN",
+                                 "-",
+                                 "01",
+                                 "1.",
+                                 ".5",
+                                 "+1",
+                                 "0x10",
+                                 "1e",
+                                 "Infinity"};
+  for (const auto* number : {"NaN",
+                             "nan",
+                             "Infinity",
+                             "-Infinity",
+                             "01",
+                             "1.",
+                             ".5",
+                             "+1",
+                             "0x10",
+                             "1e",
+                             "1e+",
+                             "--1",
+                             "1-",
+                             "1a",
+                             "1 1",
+                             "5e0.5",
+                             "",
+                             "tru",
+                             "truee",
+                             "nul",
+                             "nulll",
+                             "falsee",
+                             "'5'",
+                             "\"5",
+                             "[1",
+                             "{\"a\":1",
+                             "[1}",
+                             "{]",
+                             "[,]",
+                             "[1 2]",
+                             "{\"a\" 1}",
+                             "{1:2}",
+                             "{\"a\":1 \"b\":2}",
+                             "\"\\x\"",
+                             "\"\\u12\"",
+                             "\"\\ud800\"",
+                             "\"\\udc00\"",
+                             "\"\\ud800\\ud800\"",
+                             "\"\\u0000\"",
+                             "\"\x01\"",
+                             "\"a\nb\"",
+                             "\"\xff\"",
+                             "\"\xc0\x80\"",
+                             "\"\xed\xa0\x80\"",
+                             "\"\xf4\x90\x80\x80\"",
+                             "\xc3",
+                             "{\"a\":1,\"a\":2}",
+                             "[{\"a\":{\"b\":1,\"\\u0062\":2}}]",
+                             "[\"\\u0000\"]",
+                             "[\"\\udfff\"]",
+                             "{\"\\u0000\":1}"})
     cases.push_back(with_pixel_x(number));
   const auto insert = [&](std::string_view text) { return std::string("{").append(text).append(",") + good.substr(1); };
-  for (const auto* text : {R"("pixel_x":1)", R"("pixel_x":"a")", R"("unknown":1,"unknown":2)", R"("sensor_metadata":{})", R"("\u0073ource":"x")",
-                           R"("\ud800":1)", R"("a\u0000":1)", "\"\xff\":1", R"("sensor_metadata":5)", R"("detection_id":"\u0000")",
-                           R"("detection_id":"\udc00")"})
+  for (const auto* text :
+       {R"("pixel_x":1)", R"("pixel_x":"a")", R"("unknown":1,"unknown":2)", R"("sensor_metadata":{})",
+        R"("\u0073ource":"x")", R"("\ud800":1)", R"("a\u0000":1)", "\"\xff\":1", R"("sensor_metadata":5)",
+        R"("detection_id":"\u0000")", R"("detection_id":"\udc00")"})
     cases.push_back(insert(text));
   auto twice = good;
   twice.insert(twice.find("\"pitch\""), "\"pitch\":-60,");
@@ -407,10 +518,28 @@ TEST(RequestJson, ArrayGivesOneResultPerElement) {
   EXPECT_EQ(parser.parse_array("[]", kRules, 10)->size(), 0U);
   EXPECT_EQ(parser.parse_array("[1,2,3]", kRules, 3)->size(), 3U);
   EXPECT_EQ(parser.parse_array("[1,2,3,4]", kRules, 3).error().code, ErrorCode::kPayloadTooLarge);
-  const std::vector<std::string> malformed{
-      "", "{}", "[", "[}", "[1,]", "[,1]", "[1 2]", "[1]]", "[1][", "[" + good, "[" + good + "}", "[" + good + good + "]",
-      "[" + good + ",{]", "[" + good + "]x", "[\"]", "[tru]", "[{\"a\":1,\"a\":1}]", "[\"\\u0000\"]", "[\"\xff\"]",
-      "[1,\xff]", "[\x01]", "[" + std::string(50, '[') + std::string(50, ']') + "]"};
+  const std::vector<std::string> malformed{"",
+                                           "{}",
+                                           "[",
+                                           "[}",
+                                           "[1,]",
+                                           "[,1]",
+                                           "[1 2]",
+                                           "[1]]",
+                                           "[1][",
+                                           "[" + good,
+                                           "[" + good + "}",
+                                           "[" + good + good + "]",
+                                           "[" + good + ",{]",
+                                           "[" + good + "]x",
+                                           "[\"]",
+                                           "[tru]",
+                                           "[{\"a\":1,\"a\":1}]",
+                                           "[\"\\u0000\"]",
+                                           "[\"\xff\"]",
+                                           "[1,\xff]",
+                                           "[\x01]",
+                                           "[" + std::string(50, '[') + std::string(50, ']') + "]"};
   for (const auto& text : malformed) {
     const auto result = parser.parse_array(text, kRules, 10);
     ASSERT_FALSE(result) << text;
@@ -463,14 +592,17 @@ TEST(RequestJson, AgreesWithAnotherParserOnWhatIsJson) {
     if (!theirs && !malformed) {
       ASSERT_FALSE(ours) << mutated;
       const auto& fields = ours.error().fields;
-      ASSERT_TRUE(std::ranges::any_of(fields, [](const auto& f) { return f.message.find("too large") != std::string::npos; }) ||
-                  mutated.find('e') != std::string::npos)
+      ASSERT_TRUE(
+          std::ranges::any_of(fields, [](const auto& f) { return f.message.find("too large") != std::string::npos; }) ||
+          mutated.find('e') != std::string::npos)
           << mutated;
     }
     if (theirs && malformed) {
-      ASSERT_TRUE(ours.error().detail.find("twice") != std::string::npos || ours.error().detail.find("surrogate") != std::string::npos ||
+      ASSERT_TRUE(ours.error().detail.find("twice") != std::string::npos ||
+                  ours.error().detail.find("surrogate") != std::string::npos ||
                   ours.error().detail.find("deep") != std::string::npos)
-          << ours.error().detail << "\n" << mutated;
+          << ours.error().detail << "\n"
+          << mutated;
     }
   }
   EXPECT_GT(accepted, 1'000);
@@ -479,7 +611,8 @@ TEST(RequestJson, AgreesWithAnotherParserOnWhatIsJson) {
 
 TEST(AnswerJson, ProblemHasTheMembersOfTheStandard) {
   std::string out;
-  append_problem(out, {ErrorCode::kValidationFailed, "one rule \"is\" broken", {{"pixel_x", "must be 0 or more"}}}, "/api");
+  append_problem(out, {ErrorCode::kValidationFailed, "one rule \"is\" broken", {{"pixel_x", "must be 0 or more"}}},
+                 "/api");
   const auto problem = json::parse(out);
   EXPECT_EQ(problem["type"], "/problems/validation_failed");
   EXPECT_EQ(problem["status"], 422);

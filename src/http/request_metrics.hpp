@@ -48,8 +48,8 @@ class SharedMetrics {
 
  private:
   static constexpr std::array<std::string_view, 13> kReasons{
-      "connections",  "target",       "header",        "malformed", "body",        "large_bodies", "header_timeout",
-      "body_timeout", "write_timeout", "accept",       "store_queue", "worker_queue", "other"};
+      "connections",  "target",        "header", "malformed",   "body",         "large_bodies", "header_timeout",
+      "body_timeout", "write_timeout", "accept", "store_queue", "worker_queue", "other"};
   std::array<std::array<telemetry::Counter, 4>, 5> processed_;  ///< by status and flag (last: none)
   telemetry::Histogram processing_;
   std::array<telemetry::Counter, 4> authentication_;

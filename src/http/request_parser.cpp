@@ -23,7 +23,7 @@ void RequestParser::on_request_impl(verb method, string_view, string_view target
   version_ = version;
   // Not a switch: most of Beast's methods and fields are nothing to us.
   static constexpr std::pair<verb, Method> kMethodOf[] = {
-      {verb::get, Method::kGet},         {verb::head, Method::kHead},   {verb::post, Method::kPost},
+      {verb::get, Method::kGet},         {verb::head, Method::kHead},      {verb::post, Method::kPost},
       {verb::put, Method::kPut},         {verb::delete_, Method::kDelete}, {verb::patch, Method::kPatch},
       {verb::options, Method::kOptions},
   };

@@ -44,7 +44,15 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
     std::size_t offset = 0, length = 0;
     unsigned times = 0;
   };
-  enum Kept : std::size_t { kAuthorization, kContentType, kContentEncoding, kAccept, kIdempotencyKey, kRequestId, kKept };
+  enum Kept : std::size_t {
+    kAuthorization,
+    kContentType,
+    kContentEncoding,
+    kAccept,
+    kIdempotencyKey,
+    kRequestId,
+    kKept
+  };
 
   void on_request_impl(verb method, string_view method_text, string_view target, int version, error_code& ec) override;
   void on_field_impl(field name, string_view name_text, string_view value, error_code& ec) override;
@@ -57,7 +65,9 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
   void on_response_impl(int, string_view, int, error_code&) override {}
 
   void keep(Kept which, string_view value);
-  [[nodiscard]] std::string_view text(const Piece& piece) const { return std::string_view(text_).substr(piece.offset, piece.length); }
+  [[nodiscard]] std::string_view text(const Piece& piece) const {
+    return std::string_view(text_).substr(piece.offset, piece.length);
+  }
 
   std::string& text_;
   std::string& body_;

@@ -173,7 +173,8 @@ TEST_F(ServerTest, ChunkedBodies) {
   std::this_thread::sleep_for(milliseconds(20));
   EXPECT_EQ(c.ask("bc\r\n0\r\n\r\n" + get("/echo?next"))->body, "/echo|abc");
   EXPECT_EQ(c.receive()->body, "/echo?next|");
-  for (const auto* bad : {"x\r\nabc\r\n", "3\r\nabcd\r\n0\r\n\r\n", "-1\r\n", "fffffffffffffffff\r\n", "3\r\nabc0\r\n\r\n"}) {
+  for (const auto* bad :
+       {"x\r\nabc\r\n", "3\r\nabcd\r\n0\r\n\r\n", "-1\r\n", "fffffffffffffffff\r\n", "3\r\nabc0\r\n\r\n"}) {
     auto b = client();
     expect_problem(b.ask(head + bad), 400, "malformed_request");
     EXPECT_TRUE(b.closed()) << bad;
@@ -239,34 +240,54 @@ TEST_F(ServerTest, RefusedBodyIsReadOff) {
   expect_problem(large.ask(post("/refused", std::string(600'000, 'x'))), 401, "unauthorized");
   EXPECT_TRUE(large.closed());
   auto chunked = client();
-  ASSERT_TRUE(chunked.send("POST /refused HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n30000\r\n" + std::string(0x30000, 'x')));
+  ASSERT_TRUE(chunked.send("POST /refused HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n30000\r\n" +
+                           std::string(0x30000, 'x')));
   expect_problem(chunked.receive(), 401, "unauthorized");
 }
 
 TEST_F(ServerTest, FramingThatCouldSmuggleIsRefused) {
   start();
-  for (const auto* headers : {"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
-                              "Transfer-Encoding: gzip\r\n", "Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: chunked, gzip\r\n",
-                              "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: \x0b" "chunked\r\n",
-                              "Content-Length: 3\r\nContent-Length: 4\r\n", "Content-Length: +3\r\n", "Content-Length: -1\r\n",
-                              "Content-Length: 99999999999999999999999\r\n", "Content-Length: 3 3\r\n", "Content-Length : 3\r\n",
-                              " Content-Length: 3\r\n", "Bad Name: x\r\n", "No-Colon\r\n", "X: a\x01" "b\r\n", "Host: b\r\n",
-                              "Authorization: a\r\nAuthorization: b\r\n", "Expect: tea\r\n"}) {
+  for (const auto* headers : {"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+                              "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+                              "Transfer-Encoding: gzip\r\n",
+                              "Transfer-Encoding: gzip, chunked\r\n",
+                              "Transfer-Encoding: chunked, gzip\r\n",
+                              "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                              "Transfer-Encoding: \x0b"
+                              "chunked\r\n",
+                              "Content-Length: 3\r\nContent-Length: 4\r\n",
+                              "Content-Length: +3\r\n",
+                              "Content-Length: -1\r\n",
+                              "Content-Length: 99999999999999999999999\r\n",
+                              "Content-Length: 3 3\r\n",
+                              "Content-Length : 3\r\n",
+                              " Content-Length: 3\r\n",
+                              "Bad Name: x\r\n",
+                              "No-Colon\r\n",
+                              "X: a\x01"
+                              "b\r\n",
+                              "Host: b\r\n",
+                              "Authorization: a\r\nAuthorization: b\r\n",
+                              "Expect: tea\r\n"}) {
     auto c = client();
-    const auto request = "POST /echo HTTP/1.1\r\n" + std::string(std::string_view(headers).starts_with(" ") ? "" : "Host: a\r\n") + headers + "\r\nabc";
+    const auto request = "POST /echo HTTP/1.1\r\n" +
+                         std::string(std::string_view(headers).starts_with(" ") ? "" : "Host: a\r\n") + headers +
+                         "\r\nabc";
     expect_problem(c.ask(request), 400, "malformed_request");
     EXPECT_TRUE(c.closed()) << headers;
   }
   auto none = client();
   expect_problem(none.ask("GET /echo HTTP/1.1\r\n\r\n"), 400, "malformed_request");
   auto old = client();
-  expect_problem(old.ask("POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400, "malformed_request");
+  expect_problem(old.ask("POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400,
+                 "malformed_request");
 }
 
 TEST_F(ServerTest, RequestLinesThatAreNone) {
   start();
-  for (const auto* request : {"\x16\x03\x01\x02\r\n\r\n", "GET  /echo HTTP/1.1\r\n\r\n", "GET /echo HTTP/1.1 \r\n\r\n", "G@T /echo HTTP/1.1\r\n\r\n",
-                              "GET echo HTTP/1.1\r\nHost: a\r\n\r\n", "GET /a b HTTP/1.1\r\n\r\n", "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+  for (const auto* request : {"\x16\x03\x01\x02\r\n\r\n", "GET  /echo HTTP/1.1\r\n\r\n", "GET /echo HTTP/1.1 \r\n\r\n",
+                              "G@T /echo HTTP/1.1\r\n\r\n", "GET echo HTTP/1.1\r\nHost: a\r\n\r\n",
+                              "GET /a b HTTP/1.1\r\n\r\n", "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
                               "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", "GET * HTTP/1.1\r\nHost: a\r\n\r\n"}) {
     auto c = client();
     expect_problem(c.ask(request), 400, "malformed_request");
@@ -301,7 +322,9 @@ TEST_F(ServerTest, LargeBodyIsRefusedBeforeItIsRead) {
   EXPECT_TRUE(c.closed());
   // The answer is not lost while the client is still sending.
   auto eager = client();
-  std::thread sender([&] { eager.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + std::string(3'000'000, 'x')); });
+  std::thread sender([&] {
+    eager.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + std::string(3'000'000, 'x'));
+  });
   expect_problem(eager.receive(), 413, "payload_too_large");
   sender.join();
 }
@@ -479,7 +502,8 @@ TEST(Endpoints, AreRead) {
   EXPECT_EQ(parse_endpoint("[::1]:9")->address, "::1");
   EXPECT_EQ(parse_endpoint("localhost:9")->address, "127.0.0.1");
   EXPECT_TRUE(parse_endpoint(":8000"));
-  for (const auto* bad : {"", "8000", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:8x", "::1:80", "[::1:80", "[127.0.0.1]:80", "host.example:80"})
+  for (const auto* bad : {"", "8000", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:8x",
+                          "::1:80", "[::1:80", "[127.0.0.1]:80", "host.example:80"})
     EXPECT_FALSE(parse_endpoint(bad)) << bad;
 }
 
