@@ -39,12 +39,10 @@ if ((${#targets[@]} == 0)); then
   done
 fi
 ((${#targets[@]} > 0)) || die "there is no target in build/fuzz/bin; build them: cmake --preset fuzz && cmake --build --preset fuzz"
-for name in "${targets[@]}"; do
-  [[ -x $root/build/fuzz/bin/$name ]] || die "build/fuzz/bin/$name is not there"
-done
 
 fuzz_one() {
   local name=$1 log=$root/build/logs/fuzz/$1.log folders=("$root/build/fuzz/corpus/$1") runs
+  [[ -x $root/build/fuzz/bin/$name ]] || { say "FAILED $name: build/fuzz/bin/$name is not there" && return 1; }
   mkdir -p "${folders[0]}" "${log%/*}"
   [[ ! -d $root/tests/fuzz/corpus/$name ]] || folders+=("$root/tests/fuzz/corpus/$name")
   [[ $name != klv_fuzz ]] || folders+=("$root/tests/data/klv")

@@ -86,7 +86,7 @@ build_preset() {
 show_failure() {
   local log=$1 lines=${2-40}
   if grep -qE '(^FAILED: |error: |CMake Error)' "$log"; then
-    grep -E -A 12 '(^FAILED: |error: |CMake Error)' "$log" | cut -c 1-400 | head -n "$lines" >&2
+    grep -E -A 12 '(^FAILED: |error: |CMake Error)' "$log" | grep -vE '^(\[[0-9]+/[0-9]+\]|--$|(ccache|:) )' | cut -c 1-400 | head -n "$lines" >&2
   else
     tail -n "$lines" "$log" | cut -c 1-400 >&2
   fi

@@ -89,8 +89,9 @@ class LoadRun {
     }
     std::array<epoll_event, 256> ready{};
     while (Clock::now() < end_ && alive_ > 0) {
-      const int wait_ms = open_loop ? send_due() : 100;
-      const int count = ::epoll_wait(epoll_, ready.data(), static_cast<int>(ready.size()), wait_ms);
+      const auto wait = open_loop ? send_due() : std::chrono::nanoseconds(100'000'000);
+      const timespec most{0, static_cast<long>(wait.count())};
+      const int count = ::epoll_pwait2(epoll_, ready.data(), static_cast<int>(ready.size()), &most, nullptr);
       for (int i = 0; i < count; ++i) {
         auto& one = *static_cast<Connection*>(ready[static_cast<std::size_t>(i)].data.ptr);
         if (one.fd < 0) continue;
@@ -126,8 +127,9 @@ class LoadRun {
     ++result_.broken;
   }
 
-  /// Sends what is due by the clock; the time in ms until the next is due.
-  int send_due() {
+  /// Sends what is due by the clock; how long until the next one is. It never spins: the server needs the core.
+  std::chrono::nanoseconds send_due() {
+    constexpr std::chrono::nanoseconds kMost{10'000'000};
     const auto now = Clock::now();
     const auto due = [&](std::uint64_t number) {
       return begin_ + std::chrono::duration_cast<Clock::duration>(
@@ -140,8 +142,7 @@ class LoadRun {
       send_next(one, due(number_));
       ++number_;
     }
-    // Below a millisecond: spin, since epoll_wait knows only whole ones.
-    return !idle_.empty() && due(number_) - now > std::chrono::milliseconds(1) ? 1 : 0;
+    return idle_.empty() ? kMost : std::clamp<std::chrono::nanoseconds>(due(number_) - now, {}, kMost);
   }
 
   void send_next(Connection& one, Clock::time_point due) {

@@ -103,6 +103,10 @@ struct Refused {
   std::string says;                 ///< must stand in stderr
 };
 
+void PrintTo(const Refused& refused, std::ostream* out) {
+  *out << refused.name;
+}
+
 class RefusedStart : public ::testing::TestWithParam<Refused> {};
 
 TEST_P(RefusedStart, SaysWhyAndEnds) {
