@@ -50,12 +50,12 @@ Result<AccuracyOverride> parse_accuracy(std::string_view text) {
     const auto end = std::min(text.find(','), text.size());
     const auto pair = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    const auto equals = pair.find('=');
+    const auto equals = std::min(pair.find('='), pair.size());
     const auto key = pair.substr(0, equals);
     std::optional<double>* field = nullptr;
     for (const auto& [name, place] : fields)
       if (name == key) field = place;
-    if (field == nullptr || equals == std::string_view::npos) {
+    if (field == nullptr || equals == pair.size()) {
       std::string known;
       for (const auto& [name, place] : fields) known.append(known.empty() ? "" : ", ").append(name);
       return fail(ErrorCode::kConfiguration, "'" + std::string(pair) + "' must be key=number, the key one of " + known);
