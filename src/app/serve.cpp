@@ -74,7 +74,7 @@ void publish_queues(telemetry::Metrics& metrics, store::Store& store, const std:
     handles.emplace(sink, Handles{metrics.gauge(telemetry::kOfflineQueueSize, {sink}),
                                   metrics.gauge(telemetry::kOfflineQueueOldestItemAgeSeconds, {sink}),
                                   metrics.gauge(telemetry::kTakDeadLetters, {sink})});
-  metrics.before_scrape([&metrics, &store, &log, handles = std::move(handles),
+  metrics.before_scrape([&store, &log, handles = std::move(handles),
                          dropped = metrics.counter(telemetry::kLogLinesDroppedTotal),
                          told = std::uint64_t{0}]() mutable {
     const auto dropped_now = log.dropped();
