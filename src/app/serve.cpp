@@ -187,11 +187,11 @@ class Server {
       service_->stop(left());
     }
     for (const auto& courier : couriers_) courier->stop(left());
-    if (verifier_.joinable()) verifier_.join();
     if (store_) {
       store_->on_due({});
       store_->close();
     }
+    if (verifier_.joinable()) verifier_.join();  // its check ends with the store's
   }
 
  private:

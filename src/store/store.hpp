@@ -214,7 +214,7 @@ class Store {
   /// Called (on the writer's thread) after each commit that made something due; must not block.
   virtual void on_due(std::function<void()> listener) = 0;
   [[nodiscard]] virtual StoreStatus status() = 0;
-  /// Commits what was submitted, then refuses more. Idempotent.
+  /// Commits what was submitted, then refuses more; ends a verify_audit() that runs. Idempotent.
   virtual void close() = 0;
 };
 

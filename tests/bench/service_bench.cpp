@@ -52,6 +52,8 @@ class ServiceBench {
   ServiceBench(std::filesystem::path bin, const Sizes& sizes) : bin_(std::move(bin)), sizes_(sizes) {}
 
   Figures run(const std::string& only) {
+    figures_.add("machine_idle", machine_idle_percent(), "%",
+                 "of all cores in the second before; well under 100, others work here and the figures are too low");
     if (only.empty() || only == "rooms") rooms();
     if (only.empty() || only == "http") http();
     if (only.empty() || only == "tak") tak();
@@ -59,6 +61,24 @@ class ServiceBench {
   }
 
  private:
+  static double machine_idle_percent() {
+    const auto ticks = [] {
+      std::istringstream stat(integration::read_file("/proc/stat"));
+      std::string cpu;
+      double all = 0, idle = 0, one = 0;
+      stat >> cpu;
+      for (int column = 0; column < 8 && stat >> one; ++column) {
+        all += one;
+        if (column == 3) idle = one;
+      }
+      return std::pair{all, idle};
+    };
+    const auto [all_before, idle_before] = ticks();
+    std::this_thread::sleep_for(seconds(1));
+    const auto [all, idle] = ticks();
+    return 100 * (idle - idle_before) / (all - all_before);
+  }
+
   Service make_service(std::vector<std::string> sinks = {}) const {
     return Service({bin_ / "detection-api", std::move(sinks), {"--log-level", "warning"}});
   }

@@ -5,6 +5,7 @@
 // Two types of record stand for several events and are shown as them: an acceptance (its steps with their times) and
 // a delivery (a batch that a sink has).
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -65,7 +66,9 @@ inline constexpr std::string_view kDeliveryEvents[] = {"tak_push_attempted", "ta
 
 [[nodiscard]] Result<std::vector<AuditEvent>> timeline(Database& db, const Uuid& id);
 
-/// `live`: the chain that this process writes and its head, which the records must reach.
-[[nodiscard]] Result<AuditVerdict> verify(Database& db, std::optional<std::pair<std::string, ChainHead>> live);
+/// `live`: the chain that this process writes and its head, which the records must reach. Ends with kStoreUnavailable
+/// soon after `stop` is set.
+[[nodiscard]] Result<AuditVerdict> verify(Database& db, std::optional<std::pair<std::string, ChainHead>> live,
+                                          const std::atomic<bool>& stop);
 
 }  // namespace detection::store::sqlite

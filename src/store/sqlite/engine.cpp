@@ -1,5 +1,6 @@
 #include "store/sqlite/engine.hpp"
 
+#include <atomic>
 #include <system_error>
 
 #include "store/sqlite/audit.hpp"
@@ -141,7 +142,7 @@ class SqliteStore final : public Store {
     if (write_) live.emplace(write_->writer.chain_name(), write_->writer.state().chain);
     auto reader = readers_.lease(false);
     if (!reader) return std::unexpected(std::move(reader.error()));
-    return verify(**reader, std::move(live));
+    return verify(**reader, std::move(live), closing_);
   }
 
   void on_due(std::function<void()> listener) override {
@@ -167,6 +168,7 @@ class SqliteStore final : public Store {
   }
 
   void close() override {
+    closing_ = true;
     if (!write_) return;
     write_->writer.close();
     write_->log.stop();
@@ -178,6 +180,7 @@ class SqliteStore final : public Store {
     return write_->outbox.sinks();
   }
 
+  std::atomic<bool> closing_{false};
   // In the order of their ends: the writer before its readers, the lock last.
   DirectoryLock lock_;
   ReaderPool readers_;

@@ -159,6 +159,16 @@ TEST_F(SqliteEngine, ARunningProcessAlsoSeesItsLastRecordsTakenAway) {
   EXPECT_THAT(verdict->first_bad.value_or(""), HasSubstr("record 2: it was written and is gone"));
 }
 
+TEST_F(SqliteEngine, ACloseEndsTheCheckOfTheAudit) {
+  auto store = must_open();
+  ASSERT_FALSE(commit(*store, samples(1, 5))->error);
+  ASSERT_TRUE(store->verify_audit());
+  store->close();  // a check that runs looks at the same mark before each slice
+  const auto ended = store->verify_audit();
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, ErrorCode::kStoreUnavailable);
+}
+
 TEST_F(SqliteEngine, AHashCanBeMadeFromTheColumnsAsAuditHppSays) {
   {
     auto store = must_open();

@@ -63,14 +63,16 @@ Result<Extent> measure(Database& db) {
 
 class Walk {
  public:
-  Walk(Database& db, const Chain& chain, const std::optional<std::pair<std::string, ChainHead>>& live)
-      : db_(db), chain_(chain) {
+  Walk(Database& db, const Chain& chain, const std::optional<std::pair<std::string, ChainHead>>& live,
+       const std::atomic<bool>& stop)
+      : db_(db), chain_(chain), stop_(stop) {
     if (live && live->first == chain.name) live_ = live->second;
   }
 
   /// What is wrong with the chain's first bad record, if one is.
   Result<std::optional<std::string>> run() {
     while (head_.number < chain_.last) {
+      if (stop_) return fail(ErrorCode::kStoreUnavailable, "the store is closed: the check of the audit was ended");
       auto bad = slice();
       if (!bad || *bad) return bad;
     }
@@ -141,6 +143,7 @@ class Walk {
 
   Database& db_;
   const Chain& chain_;
+  const std::atomic<bool>& stop_;
   std::optional<ChainHead> live_;
   ChainHead head_;
   std::int64_t acceptances_ = 0;
@@ -149,7 +152,8 @@ class Walk {
 
 }  // namespace
 
-Result<AuditVerdict> verify(Database& db, std::optional<std::pair<std::string, ChainHead>> live) {
+Result<AuditVerdict> verify(Database& db, std::optional<std::pair<std::string, ChainHead>> live,
+                            const std::atomic<bool>& stop) {
   auto extent = measure(db);
   if (!extent) return std::unexpected(std::move(extent.error()));
   AuditVerdict verdict;
@@ -158,7 +162,7 @@ Result<AuditVerdict> verify(Database& db, std::optional<std::pair<std::string, C
     if (!verdict.first_bad) verdict.first_bad = std::move(what);
   };
   for (const auto& chain : extent->chains) {
-    Walk walk(db, chain, live);
+    Walk walk(db, chain, live, stop);
     auto bad = walk.run();
     if (!bad) return std::unexpected(std::move(bad.error()));
     if (*bad) note(std::move(**bad));
