@@ -20,6 +20,8 @@ struct Packet {
 
 /// Walks a buffer packet by packet. Bytes that belong to no packet are skipped and counted; a key whose packet does not
 /// fit in the buffer (cut off, or a length beyond reason) counts as skipped and the search goes on behind its key.
+/// A packet whose checksum is wrong and whose value holds another key is not trusted with its length: the search goes
+/// on inside it, so that values of such packets may overlap later ones.
 class PacketReader {
  public:
   /// A local set longer than this is not believed.
