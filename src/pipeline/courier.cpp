@@ -228,7 +228,12 @@ class SinkCourier final : public Courier, private tak::SinkListener {
       const UtcMicros now = system_now();
       std::string events;
       events.reserve(options_.batch_bytes_first);
-      for (const auto& item : claim->items) cot::append_xml(events, cot::make_event(item.located, now, options_.event));
+      for (const auto& item : claim->items) {
+        if (item.take_back)
+          cot::append_delete_xml(events, item.located.cot_uid, now);
+        else
+          cot::append_xml(events, cot::make_event(item.located, now, options_.event));
+      }
       const auto number = ++last_number_;
       // Known before it is sent: its delivery may be told at once.
       Batch batch{std::move(*claim), now, steady_clock::now()};

@@ -110,6 +110,13 @@ class CourierTest : public ::testing::Test {
   }
 
   [[nodiscard]] store::DeliveryState state_of(const Uuid& id) { return store_->delivery_status(id)->state; }
+  [[nodiscard]] store::DeliveryState sink_state_of(const Uuid& id) {
+    return store_->delivery_status(id)->sinks.at(0).second;
+  }
+  bool decide(const Uuid& id, bool verified) {
+    const auto done = store_->verify({id, {verified, "", "ann", {}}, ""});
+    return done && done->changed;
+  }
   bool wait_for_state(const std::vector<Uuid>& ids, store::DeliveryState state) {
     return wait_until([&] {
       for (const auto& id : ids)
@@ -154,6 +161,62 @@ TEST_F(CourierTest, HeldAndDiscardedOnesStay) {
   for (const auto& id : held) EXPECT_EQ(state_of(id), store::DeliveryState::kHeld);
   for (const auto& id : discarded) EXPECT_EQ(state_of(id), store::DeliveryState::kDiscarded);
   EXPECT_EQ(sink.distinct(), 1U);
+}
+
+TEST_F(CourierTest, AReleasedOneIsSentAndALateRejectionTakesItBack) {
+  FastSink sink;
+  sink.start();
+  start_courier(sink.port());
+  const auto held = committer_.commit(*store_, 2, store::Disposition::kHold);
+  const auto uid = "DET." + to_string(held[0]), deleted = uid + "-delete";
+  ASSERT_TRUE(decide(held[0], true));
+  ASSERT_TRUE(wait_for_state({held[0]}, store::DeliveryState::kDelivered));
+  EXPECT_EQ(sink.uids().at(uid), 1U);
+  EXPECT_EQ(sink.distinct(), 1U);
+  ASSERT_TRUE(decide(held[0], false));
+  ASSERT_TRUE(wait_until([&] { return sink.uids().contains(deleted); }));
+  ASSERT_TRUE(wait_until([&] { return sink_state_of(held[0]) == store::DeliveryState::kRejected; }));
+  // What TAK never had is not taken back.
+  ASSERT_TRUE(decide(held[1], false));
+  const auto sent = committer_.commit(*store_, 1, store::Disposition::kQueue);
+  ASSERT_TRUE(wait_for_state(sent, store::DeliveryState::kDelivered));
+  EXPECT_EQ(sink.uids().at(deleted), 1U);
+  EXPECT_EQ(sink.distinct(), 3U);
+  EXPECT_EQ(sink.malformed(), 0U);
+  ASSERT_TRUE(decide(held[0], true));
+  ASSERT_TRUE(wait_for_state({held[0]}, store::DeliveryState::kDelivered));
+  EXPECT_EQ(sink.uids().at(uid), 2U);
+}
+
+TEST_F(CourierTest, WhatIsRejectedWhileTheServerIsAwayNeverComes) {
+  FastSink sink;
+  start_courier(sink.port());
+  const auto held = committer_.commit(*store_, 1, store::Disposition::kHold);
+  ASSERT_TRUE(decide(held[0], true));
+  ASSERT_TRUE(wait_until([&] { return courier_->status().connection.attempts >= 1; }));
+  ASSERT_TRUE(decide(held[0], false));
+  EXPECT_EQ(sink_state_of(held[0]), store::DeliveryState::kRejected);
+  sink.start();
+  const auto sent = committer_.commit(*store_, 1, store::Disposition::kQueue);
+  ASSERT_TRUE(wait_for_state(sent, store::DeliveryState::kDelivered));
+  EXPECT_EQ(sink.distinct(), 1U);
+}
+
+TEST_F(CourierTest, ARejectionOfWhatIsOnItsWayFollowsIt) {
+  integration::FastSinkOptions options;
+  options.reply = PingReply::kSilent;
+  FastSink sink(options);
+  sink.start();
+  start_courier(sink.port(), 1min);  // so the delivery stays unconfirmed
+  const auto held = committer_.commit(*store_, 1, store::Disposition::kHold);
+  ASSERT_TRUE(decide(held[0], true));
+  ASSERT_TRUE(wait_until([&] { return sink.events_read() == 1; }));
+  ASSERT_TRUE(decide(held[0], false));
+  EXPECT_EQ(sink_state_of(held[0]), store::DeliveryState::kQueued);
+  sink.reply_with(PingReply::kPong);
+  sink.cut_connections();
+  ASSERT_TRUE(wait_until([&] { return sink_state_of(held[0]) == store::DeliveryState::kRejected; }));
+  EXPECT_EQ(sink.uids().at("DET." + to_string(held[0]) + "-delete"), 1U);
 }
 
 TEST_F(CourierTest, ACutConnectionLosesNothing) {

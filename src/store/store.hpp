@@ -5,6 +5,7 @@
 // Threads: every function may be called from any thread. submit() never blocks; the others may wait for the disk.
 // Failures are values; a failed commit acknowledges nobody.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -41,12 +42,21 @@ struct Acceptance {
   std::string request_id;  ///< for the audit
 };
 
+/// What a person decided about a held detection; the latest one counts.
+struct Decision {
+  bool verified = false;  ///< true: released to TAK, false: rejected
+  std::string notes;
+  std::string actor;
+  UtcMicros at{};
+};
+
 struct StoredDetection {
   std::int64_t sequence = 0;  ///< position in the ordered log, from 1, gapless in commit order
   LocatedDetection located;
   Disposition disposition = Disposition::kQueue;
   std::string request_json;
   Sha256 content_sha256{};
+  std::optional<Decision> decision{};  ///< only of held ones
 };
 
 enum class CommitOutcome : std::uint8_t { kCreated, kRepeated, kConflict };
@@ -84,6 +94,8 @@ struct CommitJob {
 struct OutboxItem {
   std::int64_t sequence = 0;
   LocatedDetection located;
+  /// Rejected after it was released: what goes to TAK is a delete event (t-x-d-d) for its uid.
+  bool take_back = false;
 };
 
 /// A batch taken for one sink by one courier. It ends by confirm() or give_back(); a claim that its process does not
@@ -157,13 +169,101 @@ struct AuditEntry {
   std::string detail_json = "{}";
 };
 
+struct AuditFilter {
+  std::optional<std::string> type{};  ///< as in AuditEvent
+  std::optional<std::string> severity{};
+  std::optional<std::string> actor{};
+  std::optional<Uuid> subject{};     ///< the events of one detection
+  std::optional<UtcMicros> since{};  ///< at >= since
+  std::optional<UtcMicros> until{};  ///< at < until
+};
+
+struct AuditPage {
+  struct Item {
+    AuditEvent event;
+    std::optional<Uuid> subject{};
+  };
+  std::vector<Item> items;            ///< newest first
+  std::optional<std::string> next{};  ///< opaque; pass as `cursor` to go on; none at the end
+};
+
+/// One record of a chain as it is stored, for the export: with it alone the chain can be checked elsewhere.
+struct AuditRecordText {
+  std::string chain;
+  std::int64_t record = 0;
+  std::string json;  ///< one object, no line end: every hashed column, sha256 and previous_sha256 as hex
+};
+
+/// What pruning leaves in place of the records of a chain up to one: signed by the process that pruned.
+struct Tombstone {
+  std::string chain;
+  std::int64_t up_to_record = 0;  ///< the last one that was removed
+  std::string head_sha256;        ///< hex, of that record
+  std::int64_t records = 0;       ///< removed in all, by this and earlier prunings
+  /// Acceptances among them, and a rolling hash (hex) over their detections, which outlive their records: see
+  /// verify_audit().
+  std::int64_t detections = 0;
+  std::string detections_sha256;
+  UtcMicros pruned{};
+  std::string signature;  ///< over tombstone_text(); its form is the signer's affair
+};
+/// The text that is signed: every member but the signature, in one canonical form.
+[[nodiscard]] std::string tombstone_text(const Tombstone& tombstone);
+
+/// Signs and checks tombstones. The store knows no keys; app/ hands these in.
+struct TombstoneSigner {
+  std::function<Result<std::string>(std::string_view text)> sign;
+  std::function<bool(std::string_view text, std::string_view signature)> verify;
+};
+
+inline constexpr std::chrono::days kAuditRetentionLeast{90};
+
+/// An API key as it is kept: only hashes of its secret. The secret has 256 random bits, so that one SHA-256 is enough.
+struct ApiKeyRecord {
+  std::string id;
+  std::string name;
+  Sha256 secret_sha256{};
+  std::optional<Sha256> previous_sha256{};    ///< of the secret before the last rotation
+  std::optional<UtcMicros> previous_until{};  ///< it is good until then
+  std::string scopes;                         ///< space-separated
+  std::string created_by;
+  UtcMicros created{};
+  std::optional<UtcMicros> rotated{}, expires{}, revoked{}, last_used{};
+};
+
+struct RevokedToken {
+  std::string jti;
+  UtcMicros until{};  ///< no token of that jti lives longer
+};
+
+/// What happened, in the order of the commits: the live feed. Made from the audit chains, so that it can be resumed
+/// after a restart and by another process.
+struct FeedEvent {
+  enum class Kind : std::uint8_t { kDetection, kDelivery, kVerification };
+  Kind kind = Kind::kDetection;
+  std::string cursor;  ///< feed(cursor) goes on behind this event
+  UtcMicros at{};
+  std::optional<StoredDetection> detection{};    ///< kDetection, kVerification (with its decision)
+  std::string sink{};                            ///< kDelivery
+  DeliveryState state = DeliveryState::kQueued;  ///< kDelivery: delivered, dead_letter, queued (retried)
+  bool taken_back = false;                       ///< kDelivery: what was delivered are delete events
+  std::vector<Uuid> ids{};                       ///< kDelivery
+};
+
+struct FeedPage {
+  std::vector<FeedEvent> events;
+  std::string cursor;  ///< behind everything looked at, also what makes no event
+  bool more = false;   ///< there is more behind it already
+};
+
 struct AuditVerdict {
   bool valid = true;
   std::int64_t records = 0;
   struct Chain {
     std::string name;
     std::int64_t records = 0;
-    std::string head_sha256;  ///< hex
+    std::string head_sha256;        ///< hex
+    std::int64_t pruned_up_to = 0;  ///< the records up to here are gone, a signed tombstone stands for them
   };
   std::vector<Chain> chains;
   std::optional<std::string> first_bad{};  ///< which record and why
@@ -203,6 +303,23 @@ class Store {
   /// Takes one event of a live claim out of the queue for good (until it is retried); the rest of the claim stays.
   [[nodiscard]] virtual Result<void> mark_dead(const Claim& claim, std::int64_t sequence, std::string_view reason) = 0;
   [[nodiscard]] virtual Result<std::vector<SinkQueue>> sink_queues() = 0;
+  /// The sink's dead letters are due again; how many. kNotFound: no such sink. Durable, with its audit record.
+  [[nodiscard]] virtual Result<std::int64_t> retry_dead_letters(std::string_view sink, std::string_view actor) = 0;
+
+  /// A person's decision about a held detection (design.md 4.2): held -> released (its events are queued) or rejected;
+  /// rejected -> released; released -> rejected (what TAK may have is taken back). The same decision again changes
+  /// nothing. kNotFound; kConflict when it was never held. Durable, with its audit record.
+  struct Verification {
+    Uuid id{};
+    Decision decision{};
+    std::string request_id{};
+  };
+  struct Verified {
+    bool changed = false;
+    StoredDetection stored;
+    DeliveryStatus delivery;
+  };
+  [[nodiscard]] virtual Result<Verified> verify(const Verification& verification) = 0;
 
   /// Durable when it returns.
   [[nodiscard]] virtual Result<void> record(const AuditEntry& entry) = 0;
@@ -210,6 +327,32 @@ class Store {
   [[nodiscard]] virtual Result<std::vector<AuditEvent>> timeline(const Uuid& id) = 0;
   /// Walks every chain and holds each acceptance against its detection.
   [[nodiscard]] virtual Result<AuditVerdict> verify_audit() = 0;
+  /// kValidationFailed for a cursor that is none. A page may be short, even empty, and yet have a next.
+  [[nodiscard]] virtual Result<AuditPage> search_audit(const AuditFilter& filter, std::string_view cursor,
+                                                       std::size_t limit) = 0;
+  /// Every record of every chain in order, tombstones first; `each` says whether to go on.
+  [[nodiscard]] virtual Result<void> export_audit(const std::function<bool(const AuditRecordText&)>& each) = 0;
+  /// Removes the records before `before` (at least kAuditRetentionLeast ago, else kValidationFailed) and leaves a
+  /// signed tombstone for each chain, itself audited. How many records went. Never the last record of a chain.
+  [[nodiscard]] virtual Result<std::int64_t> prune_audit(UtcMicros before, std::string_view actor) = 0;
+  /// Without one, pruning is refused and tombstones are checked for all but their signature.
+  virtual void set_tombstone_signer(TombstoneSigner signer) = 0;
+
+  /// Adds or replaces the key of that id, with its audit record, in one transaction.
+  [[nodiscard]] virtual Result<void> put_api_key(const ApiKeyRecord& key, const AuditEntry& entry) = 0;
+  [[nodiscard]] virtual Result<std::vector<ApiKeyRecord>> api_keys() = 0;  ///< by creation
+  [[nodiscard]] virtual Result<void> touch_api_keys(const std::vector<std::pair<std::string, UtcMicros>>& used) = 0;
+  /// Forgets revocations that have become pointless. Known again after a restart and to other processes.
+  [[nodiscard]] virtual Result<void> revoke_token(const RevokedToken& token, const AuditEntry& entry) = 0;
+  [[nodiscard]] virtual Result<std::vector<RevokedToken>> revoked_tokens() = 0;
+
+  /// Behind everything that has happened so far.
+  [[nodiscard]] virtual Result<std::string> feed_head() = 0;
+  /// What happened behind a cursor, at most `limit` events. kValidationFailed: not a cursor; kNotFound: what lay behind
+  /// it was pruned, the feed cannot be resumed there.
+  [[nodiscard]] virtual Result<FeedPage> feed(std::string_view cursor, std::size_t limit) = 0;
+  /// Called (on the writer's thread) after each commit; must not block.
+  virtual void on_commit(std::function<void()> listener) = 0;
 
   /// Called (on the writer's thread) after each commit that made something due; must not block.
   virtual void on_due(std::function<void()> listener) = 0;

@@ -1,4 +1,4 @@
-// The table of metrics: design.md 4.4, and a few of our own (http_connections, http_refused_total,
+// The table of metrics: design.md 4.4, and a few of our own (http_connections, http_refused_total, feed_*,
 // tak_reconnects_total, store_queue_jobs, store_log_bytes, store_checkpoint_duration_seconds, log_lines_dropped_total).
 
 #include "telemetry/metrics.hpp"
@@ -27,9 +27,16 @@ const std::vector<MetricFamily>& Metrics::families() {
       {kHttpRequestsInProgress, kGauge, "Requests read and not yet answered", {}},
       {kHttpConnections, kGauge, "Open connections of the API port", {}},
       {kHttpRefusedTotal, kCounter, "Requests and connections refused at a limit", {"reason"}},
+      {kHttpCertificateExpiryTimestampSeconds, kGauge, "When the API port's certificate ends", {}},
+      {kFeedReaders, kGauge, "Readers of the live feed", {}},
+      {kFeedEventsTotal, kCounter, "Events given to readers of the live feed", {}},
+      {kFeedReadersCutTotal, kCounter, "Readers of the live feed cut off because they were too slow", {}},
       {kDetectionApiInfo, kGauge, "Always 1; what runs here", {"version", "commit", "slot"}},
       {kReleaseSlotActive, kGauge, "1 where this process delivers", {"slot"}},
-      {kAuthAttemptsTotal, kCounter, "Bearer tokens looked at", {"result"}},
+      {kAuthAttemptsTotal, kCounter, "Requests that needed a credential, by what came of it", {"result"}},
+      {kRateLimitHitsTotal, kCounter, "Requests refused by a rate limit", {"scope"}},
+      {kCacheHitsTotal, kCounter, "Look-ups that a cache answered", {"cache"}},
+      {kCacheMissesTotal, kCounter, "Look-ups that a cache could not answer", {"cache"}},
       {kDetectionsProcessedTotal, kCounter, "Detections by outcome", {"status", "confidence_flag"}},
       {kDetectionProcessingDurationSeconds, kHistogram, "From a detection's last byte to its commit", {}, kSeconds},
       {kDetectionCe90Meters, kHistogram, "Circular error (90 %) of accepted detections", {}, kMetres},
@@ -42,6 +49,7 @@ const std::vector<MetricFamily>& Metrics::families() {
       {kOfflineQueueSyncedTotal, kCounter, "Events delivered after they had waited for a lost connection", {"sink"}},
       {kTakDeadLetters, kGauge, "Events that a sink refused for good", {"sink"}},
       {kKeyCreatedTimestampSeconds, kGauge, "When a signing key was made (its file's time)", {"key"}},
+      {kKeyFilesUnusable, kGauge, "Key files that cannot be used; good versions from before stay in use", {}},
       {kStoreCommitDurationSeconds, kHistogram, "One group commit, from BEGIN to durable", {}, kSeconds},
       {kStoreCommitBatchSize, kHistogram, "Detections in one group commit", {}, kSizes},
       {kStoreQueueJobs, kGauge, "Jobs in front of the writer", {}},

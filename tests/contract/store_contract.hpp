@@ -32,6 +32,10 @@ inline std::string engine_name(const ::testing::TestParamInfo<Engine>& info) {
   return info.param.name;
 }
 
+/// What went out: sequence, and whether it was taken back.
+using Sent = std::vector<std::pair<std::int64_t, bool>>;
+Sent sent_of(const Claim& claim);
+
 class StoreContract : public ::testing::TestWithParam<Engine> {
  protected:
   void SetUp() override {
@@ -55,6 +59,18 @@ class StoreContract : public ::testing::TestWithParam<Engine> {
   DeliveryState state(std::uint64_t i);
   std::vector<std::string> timeline_types(const Uuid& id);
   void expect_valid_audit();
+  // store_contract_decisions.cpp
+  Result<Store::Verified> decide(std::uint64_t i, bool verified);
+  void release(std::uint64_t i);
+  void reject(std::uint64_t i);
+  void restart(std::string_view sink = "tak");
+  Sent drain(std::string_view sink = "tak");
+  DeliveryState state_at(std::uint64_t i, std::string_view sink);
+  std::vector<std::int64_t> listed(DeliveryState state);
+  void put_held(std::uint64_t first, std::uint64_t last) {
+    put(first, last, [](Acceptance& item) { item.disposition = Disposition::kHold; });
+  }
+  void put_track(std::uint64_t i, Disposition disposition, const std::string& track = "t1");
   Store& store() { return *store_; }
 
   std::unique_ptr<Place> place_;

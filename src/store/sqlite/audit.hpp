@@ -66,9 +66,4 @@ inline constexpr std::string_view kDeliveryEvents[] = {"tak_push_attempted", "ta
 
 [[nodiscard]] Result<std::vector<AuditEvent>> timeline(Database& db, const Uuid& id);
 
-/// `live`: the chain that this process writes and its head, which the records must reach. Ends with kStoreUnavailable
-/// soon after `stop` is set.
-[[nodiscard]] Result<AuditVerdict> verify(Database& db, std::optional<std::pair<std::string, ChainHead>> live,
-                                          const std::atomic<bool>& stop);
-
 }  // namespace detection::store::sqlite

@@ -30,25 +30,77 @@ Result<DeliveryView> DeliveryView::load(Database& db, const std::optional<std::v
   return view;
 }
 
-Result<void> DeliveryView::load_dead(Database& db, std::int64_t first, std::int64_t last) {
-  dead_.clear();
-  auto q = db.query("SELECT seq, sink FROM dead_letter WHERE seq BETWEEN ? AND ?");
-  q.bind(first).bind(last);
+Result<void> DeliveryView::read_pairs(Query q, SequenceAndSink& pairs) {
   while (true) {
     auto row = q.step();
     if (!row) return std::unexpected(std::move(row.error()));
     if (!*row) return {};
-    dead_.emplace(q.integer(0), q.integer(1));
+    pairs.emplace(q.integer(0), q.integer(1));
   }
 }
 
-DeliveryState DeliveryView::state(const Sink& sink, std::int64_t sequence) const {
-  if (dead_.contains({sequence, sink.number})) return DeliveryState::kDeadLetter;
+Result<void> DeliveryView::load_exceptions(Database& db, std::int64_t first, std::int64_t last) {
+  dead_.clear();
+  retries_.clear();
+  decisions_.clear();
+  const auto within = [&](std::string_view sql) { return std::move(db.query(sql).bind(first).bind(last)); };
+  if (auto done = read_pairs(within("SELECT seq, sink FROM dead_letter WHERE seq BETWEEN ? AND ?"), dead_); !done)
+    return done;
+  if (auto done = read_pairs(within("SELECT seq, sink FROM retry WHERE seq BETWEEN ? AND ?"), retries_); !done)
+    return done;
+  auto q = within("SELECT " DECISION_COLUMNS ", seq FROM decision WHERE seq BETWEEN ? AND ? ORDER BY seq, number");
+  while (true) {
+    auto row = q.step();
+    if (!row) return std::unexpected(std::move(row.error()));
+    if (!*row) return {};
+    decisions_.insert_or_assign(q.integer(kDecisionColumns), read_decision(q));
+  }
+}
+
+std::optional<Decision> DeliveryView::decision(std::int64_t sequence) const {
+  const auto found = decisions_.find(sequence);
+  return found == decisions_.end() ? std::nullopt : std::optional(found->second.decision);
+}
+
+DeliveryState DeliveryView::of_log(const Sink& sink, std::int64_t sequence) const {
+  const std::pair key{sequence, sink.number};
+  if (dead_.contains(key)) return DeliveryState::kDeadLetter;
+  if (retries_.contains(key)) return DeliveryState::kQueued;
   return sequence <= sink.cursor || sink.delivered.contains(sequence) ? DeliveryState::kDelivered
                                                                       : DeliveryState::kQueued;
 }
 
+DeliveryState DeliveryView::of_decided(const Sink& sink, std::int64_t sequence, bool verified) const {
+  const std::pair key{sequence, sink.number};
+  if (dead_.contains(key)) return DeliveryState::kDeadLetter;
+  if (retries_.contains(key)) return DeliveryState::kQueued;  // a take-back, where it was rejected
+  return verified ? DeliveryState::kDelivered : DeliveryState::kRejected;
+}
+
+DeliveryStatus DeliveryView::held_status(std::int64_t sequence) const {
+  DeliveryStatus status;
+  const auto found = decisions_.find(sequence);
+  const auto* decided = found == decisions_.end() ? nullptr : &found->second;
+  bool queued = false, dead = false;
+  for (const auto& sink : sinks_) {
+    // A release goes to every sink there is, a rejection speaks of them all.
+    if (decided != nullptr && sink.number > released_to(*decided)) continue;
+    const auto of_sink =
+        decided == nullptr ? DeliveryState::kHeld : of_decided(sink, sequence, decided->decision.verified);
+    queued |= of_sink == DeliveryState::kQueued;
+    dead |= of_sink == DeliveryState::kDeadLetter;
+    status.sinks.emplace_back(sink.name, of_sink);
+  }
+  status.state = decided == nullptr               ? DeliveryState::kHeld
+                 : !decided->decision.verified    ? DeliveryState::kRejected
+                 : dead                           ? DeliveryState::kDeadLetter
+                 : queued || status.sinks.empty() ? DeliveryState::kQueued
+                                                  : DeliveryState::kDelivered;
+  return status;
+}
+
 DeliveryStatus DeliveryView::status(std::int64_t sequence, Disposition disposition) const {
+  if (disposition == Disposition::kHold) return held_status(sequence);
   DeliveryStatus status;
   if (disposition == Disposition::kDiscard) {
     status.state = DeliveryState::kDiscarded;
@@ -57,23 +109,16 @@ DeliveryStatus DeliveryView::status(std::int64_t sequence, Disposition dispositi
   bool queued = false, dead = false;
   for (const auto& sink : sinks_) {
     if (sequence <= sink.start) continue;
-    const auto of_sink = disposition == Disposition::kHold ? DeliveryState::kHeld : state(sink, sequence);
+    const auto of_sink = of_log(sink, sequence);
     queued |= of_sink == DeliveryState::kQueued;
     dead |= of_sink == DeliveryState::kDeadLetter;
     status.sinks.emplace_back(sink.name, of_sink);
   }
   // A dead letter wants somebody's attention, so it shows first.
-  status.state = disposition == Disposition::kHold ? DeliveryState::kHeld
-                 : dead                            ? DeliveryState::kDeadLetter
-                 : queued || status.sinks.empty()  ? DeliveryState::kQueued
-                                                   : DeliveryState::kDelivered;
+  status.state = dead                             ? DeliveryState::kDeadLetter
+                 : queued || status.sinks.empty() ? DeliveryState::kQueued
+                                                  : DeliveryState::kDelivered;
   return status;
-}
-
-std::int64_t DeliveryView::reached() const {
-  std::int64_t reached = 0;
-  for (const auto& sink : sinks_) reached = std::max({reached, sink.cursor, sink.delivered.last()});
-  return reached;
 }
 
 std::int64_t DeliveryView::done_up_to() const {

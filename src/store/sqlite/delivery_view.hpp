@@ -1,12 +1,14 @@
 #pragma once
 // What has become of detections, as one snapshot of the database shows it.
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "store/sqlite/database.hpp"
+#include "store/sqlite/decisions.hpp"
 #include "store/sqlite/spans.hpp"
 #include "store/store.hpp"
 
@@ -17,15 +19,14 @@ class DeliveryView {
   /// Within the caller's snapshot. `sinks`: those that count; none: all that the store knows.
   [[nodiscard]] static Result<DeliveryView> load(Database& db, const std::optional<std::vector<std::string>>& sinks);
 
-  /// Reads the dead letters of first..last; status() is right for these only.
-  [[nodiscard]] Result<void> load_dead(Database& db, std::int64_t first, std::int64_t last);
+  /// Reads the decisions, dead letters and retries of first..last; the rest is right for these only.
+  [[nodiscard]] Result<void> load_exceptions(Database& db, std::int64_t first, std::int64_t last);
 
   [[nodiscard]] DeliveryStatus status(std::int64_t sequence, Disposition disposition) const;
+  [[nodiscard]] std::optional<Decision> decision(std::int64_t sequence) const;
 
-  /// Up to here every sink is done with all there is.
+  /// Up to here every sink is done with all there is in the log; retries aside.
   [[nodiscard]] std::int64_t done_up_to() const;
-  /// Behind it no sink has anything.
-  [[nodiscard]] std::int64_t reached() const;
 
  private:
   struct Sink {
@@ -34,9 +35,14 @@ class DeliveryView {
     std::int64_t start = 0, cursor = 0;
     Spans delivered;  ///< beyond the cursor
   };
-  [[nodiscard]] DeliveryState state(const Sink& sink, std::int64_t sequence) const;
+  using SequenceAndSink = std::set<std::pair<std::int64_t, std::int64_t>>;
+  [[nodiscard]] DeliveryState of_log(const Sink& sink, std::int64_t sequence) const;
+  [[nodiscard]] DeliveryState of_decided(const Sink& sink, std::int64_t sequence, bool verified) const;
+  [[nodiscard]] DeliveryStatus held_status(std::int64_t sequence) const;
+  [[nodiscard]] static Result<void> read_pairs(Query q, SequenceAndSink& pairs);
   std::vector<Sink> sinks_;
-  std::set<std::pair<std::int64_t, std::int64_t>> dead_;  ///< seq, sink
+  SequenceAndSink dead_, retries_;
+  std::map<std::int64_t, StoredDecision> decisions_;  ///< the newest of each
 };
 
 }  // namespace detection::store::sqlite

@@ -1,17 +1,25 @@
 #include "store/sqlite/engine.hpp"
 
 #include <atomic>
+#include <mutex>
 #include <system_error>
 
 #include "store/sqlite/audit.hpp"
+#include "store/sqlite/audit_search.hpp"
+#include "store/sqlite/beside.hpp"
+#include "store/sqlite/credentials.hpp"
+#include "store/sqlite/decisions.hpp"
 #include "store/sqlite/delivery_view.hpp"
 #include "store/sqlite/detection_row.hpp"
 #include "store/sqlite/directory_lock.hpp"
+#include "store/sqlite/feed.hpp"
 #include "store/sqlite/listing.hpp"
 #include "store/sqlite/log_keeper.hpp"
 #include "store/sqlite/outbox.hpp"
+#include "store/sqlite/prune.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/schema.hpp"
+#include "store/sqlite/verify.hpp"
 #include "store/sqlite/writer.hpp"
 
 namespace detection::store::sqlite {
@@ -39,14 +47,21 @@ struct WriteSide {
 class SqliteStore final : public Store {
  public:
   SqliteStore(std::filesystem::path file, Access readers) : readers_(std::move(file), readers) {}
+  ~SqliteStore() override { end(); }
 
   Result<void> serve(DirectoryLock lock, Database writer, Database keeper, const Options& options, bool unclean) {
     lock_ = std::move(lock);
+    clock_ = options.clock;
     write_ = std::make_unique<WriteSide>(std::move(writer), std::move(keeper), readers_, options);
     if (auto done = write_->writer.load(); !done) return done;
     write_->writer.start();
     write_->log.start(unclean);
     return {};
+  }
+
+  void write_beside(Database db, const Options& options) {
+    clock_ = options.clock;
+    beside_ = std::make_unique<Beside>(std::move(db), options.audit_chain, options.clock, options.metrics);
   }
 
   /// Opens the first reader, so that what is wrong shows at the start.
@@ -67,6 +82,11 @@ class SqliteStore final : public Store {
     if (!*row) return std::nullopt;
     auto stored = read_stored(q);
     if (!stored) return std::unexpected(std::move(stored.error()));
+    if (stored->detection.disposition == Disposition::kHold) {
+      auto decided = newest_decision(**reader, stored->detection.sequence);
+      if (!decided) return std::unexpected(std::move(decided.error()));
+      if (*decided) stored->detection.decision = std::move((*decided)->decision);
+    }
     return std::move(stored->detection);
   }
 
@@ -83,7 +103,7 @@ class SqliteStore final : public Store {
     const auto sequence = q.integer(0);
     auto deliveries = DeliveryView::load(db, sinks());
     if (!deliveries) return std::unexpected(std::move(deliveries.error()));
-    if (auto done = deliveries->load_dead(db, sequence, sequence); !done)
+    if (auto done = deliveries->load_exceptions(db, sequence, sequence); !done)
       return std::unexpected(std::move(done.error()));
     return deliveries->status(sequence, static_cast<Disposition>(q.integer(1)));
   }
@@ -111,24 +131,13 @@ class SqliteStore final : public Store {
     return write_ ? write_->outbox.mark_dead(claim, sequence, reason) : read_only();
   }
   Result<std::vector<SinkQueue>> sink_queues() override {
-    if (write_) return write_->outbox.queues();
     auto reader = readers_.lease();
     if (!reader) return std::unexpected(std::move(reader.error()));
-    return stored_queues(**reader);
+    return stored_queues(**reader, sinks(), write_ ? &write_->writer : nullptr);
   }
 
   Result<void> record(const AuditEntry& entry) override {
-    if (!write_) return read_only();
-    auto done = write_->writer.execute([&](Ledger& ledger, UtcMicros now) -> Result<void> {
-      AuditRecord record{
-          .at = now, .type = entry.type, .severity = entry.severity, .actor = entry.actor, .body = entry.detail_json};
-      if (entry.subject) record.subject = entry.subject->bytes;
-      auto key = ledger.append(record);
-      if (!key) return std::unexpected(std::move(key.error()));
-      return {};
-    });
-    if (done) write_->writer.count_audit(entry.type, entry.severity, 1);
-    return done;
+    return commit_with(entry, [](Database&, UtcMicros) { return Result<void>(); });
   }
 
   Result<std::vector<AuditEvent>> timeline(const Uuid& id) override {
@@ -138,11 +147,78 @@ class SqliteStore final : public Store {
   }
 
   Result<AuditVerdict> verify_audit() override {
-    std::optional<std::pair<std::string, ChainHead>> live;
-    if (write_) live.emplace(write_->writer.chain_name(), write_->writer.state().chain);
+    VerifyContext context{.signer = signer(), .stop = closing_};
+    if (write_) context.live.emplace(write_->writer.chain_name(), write_->writer.state().chain);
     auto reader = readers_.lease(false);
     if (!reader) return std::unexpected(std::move(reader.error()));
-    return verify(**reader, std::move(live), closing_);
+    return sqlite::verify(**reader, context);
+  }
+
+  // --- outbox, decisions, feed
+  Result<std::int64_t> retry_dead_letters(std::string_view sink, std::string_view actor) override {
+    if (!write_) return read_only();
+    return sqlite::retry_dead_letters(write_->writer, sink, actor);
+  }
+  Result<Verified> verify(const Verification& verification) override {
+    if (!write_) return read_only();
+    return decide(write_->writer, verification, sinks());
+  }
+  Result<std::string> feed_head() override {
+    auto reader = readers_.lease();
+    if (!reader) return std::unexpected(std::move(reader.error()));
+    return sqlite::feed_head(**reader);
+  }
+  Result<FeedPage> feed(std::string_view cursor, std::size_t limit) override {
+    auto reader = readers_.lease();
+    if (!reader) return std::unexpected(std::move(reader.error()));
+    return sqlite::feed(**reader, cursor, limit);
+  }
+  void on_commit(std::function<void()> listener) override {
+    if (write_) write_->writer.on_commit(std::move(listener));
+  }
+
+  // --- audit search, export, pruning; credentials
+  Result<AuditPage> search_audit(const AuditFilter& filter, std::string_view cursor, std::size_t limit) override {
+    auto reader = readers_.lease();
+    if (!reader) return std::unexpected(std::move(reader.error()));
+    return sqlite::search_audit(**reader, filter, cursor, limit);
+  }
+  Result<void> export_audit(const std::function<bool(const AuditRecordText&)>& each) override {
+    return sqlite::export_audit(readers_, each, closing_);
+  }
+  Result<std::int64_t> prune_audit(UtcMicros before, std::string_view actor) override {
+    if (!write_ && !beside_) return read_only();
+    return prune({.readers = readers_,
+                  .commit = [this](Writer::Work work) { return commit(std::move(work)); },
+                  .signer = signer(),
+                  .before = before,
+                  .now = clock_(),
+                  .actor = actor,
+                  .stop = closing_});
+  }
+  void set_tombstone_signer(TombstoneSigner signer) override {
+    const std::lock_guard lock(signer_mutex_);
+    signer_ = std::move(signer);
+  }
+  Result<void> put_api_key(const ApiKeyRecord& key, const AuditEntry& entry) override {
+    return commit_with(entry, [&](Database& db, UtcMicros) { return sqlite::put_api_key(db, key); });
+  }
+  Result<std::vector<ApiKeyRecord>> api_keys() override {
+    auto reader = readers_.lease();
+    if (!reader) return std::unexpected(std::move(reader.error()));
+    return sqlite::api_keys(**reader);
+  }
+  Result<void> touch_api_keys(const std::vector<std::pair<std::string, UtcMicros>>& used) override {
+    if (used.empty()) return {};
+    return commit([&](Ledger& ledger, UtcMicros) { return sqlite::touch_api_keys(ledger.database(), used); });
+  }
+  Result<void> revoke_token(const RevokedToken& token, const AuditEntry& entry) override {
+    return commit_with(entry, [&](Database& db, UtcMicros now) { return sqlite::revoke_token(db, token, now); });
+  }
+  Result<std::vector<RevokedToken>> revoked_tokens() override {
+    auto reader = readers_.lease();
+    if (!reader) return std::unexpected(std::move(reader.error()));
+    return sqlite::revoked_tokens(**reader);
   }
 
   void on_due(std::function<void()> listener) override {
@@ -152,7 +228,8 @@ class SqliteStore final : public Store {
   StoreStatus status() override {
     StoreStatus status;
     if (!write_) {
-      status.reason = "the store was opened for reading";
+      status.writable = beside_ != nullptr;
+      if (!beside_) status.reason = "the store was opened for reading";
       auto reader = readers_.lease();
       if (!reader) return status;
       if (auto head = (*reader)->integer("SELECT max(seq) FROM detection")) status.detections = head->value_or(0);
@@ -167,24 +244,61 @@ class SqliteStore final : public Store {
     return status;
   }
 
-  void close() override {
-    closing_ = true;
+  void close() override { end(); }
+
+ private:
+  void end() {
+    const bool first = !closing_.exchange(true);
+    if (beside_) beside_->close();
     if (!write_) return;
+    // So that an end that is cut off while nobody serves is missed; best effort, the disk may be full.
+    if (first) (void)write_->writer.execute([](Ledger& ledger, UtcMicros) { return ledger.remember_head(); });
     write_->writer.close();
     write_->log.stop();
   }
 
- private:
+  /// One transaction of this process.
+  [[nodiscard]] Result<void> commit(Writer::Work work) {
+    if (write_) return write_->writer.execute(std::move(work));
+    return beside_ ? beside_->execute(work) : read_only();
+  }
+
+  /// The same, with its audit record behind it.
+  template <class Work>
+  [[nodiscard]] Result<void> commit_with(const AuditEntry& entry, Work work) {
+    auto done = commit([&](Ledger& ledger, UtcMicros now) -> Result<void> {
+      if (auto worked = work(ledger.database(), now); !worked) return worked;
+      AuditRecord record{
+          .at = now, .type = entry.type, .severity = entry.severity, .actor = entry.actor, .body = entry.detail_json};
+      if (entry.subject) record.subject = entry.subject->bytes;
+      auto key = ledger.append(record);
+      if (!key) return std::unexpected(std::move(key.error()));
+      return {};
+    });
+    if (done && write_) write_->writer.count_audit(entry.type, entry.severity, 1);
+    if (done && beside_) beside_->count_audit(entry.type, entry.severity);
+    return done;
+  }
+
+  [[nodiscard]] TombstoneSigner signer() {
+    const std::lock_guard lock(signer_mutex_);
+    return signer_;
+  }
+
   [[nodiscard]] std::optional<std::vector<std::string>> sinks() const {
     if (!write_) return std::nullopt;
     return write_->outbox.sinks();
   }
 
   std::atomic<bool> closing_{false};
+  Clock clock_ = system_now;
+  std::mutex signer_mutex_;
+  TombstoneSigner signer_;
   // In the order of their ends: the writer before its readers, the lock last.
   DirectoryLock lock_;
   ReaderPool readers_;
   std::unique_ptr<WriteSide> write_;
+  std::unique_ptr<Beside> beside_;
 };
 
 }  // namespace
@@ -203,6 +317,16 @@ Result<std::unique_ptr<Store>> open(const Options& options) {
   if (failure)
     return fail(ErrorCode::kConfiguration,
                 "cannot make the data directory " + options.directory.string() + ": " + failure.message());
+  if (options.beside_serve) {
+    if (options.audit_chain == Options{}.audit_chain)
+      return fail(ErrorCode::kInternal, "a writer beside serve needs an audit chain of its own");
+    auto db = connect_beside(file);
+    if (!db) return std::unexpected(std::move(db.error()));
+    auto store = std::make_unique<SqliteStore>(file, Access::kQuery);
+    store->write_beside(std::move(*db), options);
+    if (auto done = store->try_reading(); !done) return std::unexpected(std::move(done.error()));
+    return store;
+  }
   auto lock = DirectoryLock::take(options.directory);
   if (!lock) return std::unexpected(std::move(lock.error()));
   // A process that closes its last connection takes the log away.

@@ -13,6 +13,9 @@ namespace detection::store::sqlite {
 struct Options {
   std::filesystem::path directory;  ///< made if missing; holds detections.db
   bool read_only = false;           ///< no writer: for commands beside a running serve
+  /// A second writer beside a running serve (commands that make API keys, prune the audit): takes no lock of the
+  /// directory, accepts no detections, opens no sinks. Needs an audit_chain of its own.
+  bool beside_serve = false;
   UtcMicros (*clock)() noexcept = system_now;
   telemetry::Metrics* metrics = nullptr;
   std::string audit_chain = "serve";  ///< the chain that this process writes; another kind of writer has its own

@@ -5,8 +5,14 @@
 #include "store/sqlite/detection_row.hpp"
 
 namespace detection::store::sqlite {
+namespace {
 
-Result<void> Ledger::load() {
+/// Acceptances are remembered by their detections; every so often their chain's head is as well.
+constexpr std::int64_t kRememberEvery = 1024;
+
+}  // namespace
+
+Result<void> Ledger::load_chain() {
   {
     auto known = db_.query("INSERT INTO audit_chain (name) VALUES (?) ON CONFLICT DO NOTHING").bind(chain_name_).run();
     if (!known) return known;
@@ -30,6 +36,11 @@ Result<void> Ledger::load() {
       std::ranges::copy(hash, state_.chain.sha256.begin());
     }
   }
+  return {};
+}
+
+Result<void> Ledger::load() {
+  if (auto done = load_chain(); !done) return done;
   auto head = db_.integer("SELECT max(seq) FROM detection");
   if (!head) return std::unexpected(std::move(head.error()));
   auto exceptional = db_.integer("SELECT count(*) FROM detection WHERE disposition <> 0");
@@ -56,7 +67,10 @@ Result<CommitResult> Ledger::accept(const Acceptance& item, UtcMicros now) {
                         .body = body});
   if (!record) return std::unexpected(std::move(record.error()));
   state_.head = row.sequence;
-  if (item.disposition != Disposition::kQueue) ++state_.exceptional;
+  if (item.disposition == Disposition::kQueue)
+    note_due();
+  else
+    ++state_.exceptional;
   return CommitResult{CommitOutcome::kCreated, row.sequence, nullptr};
 }
 
@@ -95,7 +109,24 @@ Result<std::int64_t> Ledger::append(const AuditRecord& record) {
           .run();
   if (!done) return std::unexpected(std::move(done.error()));
   state_.chain = {number, hash};
+  if (!record.detection || number % kRememberEvery == 0)
+    if (done = remember_head(); !done) return std::unexpected(std::move(done.error()));
   return key;
+}
+
+Result<void> Ledger::remember_head() {
+  if (state_.chain.number == 0) return {};
+  // Never over a head that is no longer there: it is the evidence that an end was cut off.
+  return db_
+      .query(
+          "INSERT INTO audit_head (chain, number, sha256) VALUES (?,?,?) ON CONFLICT (chain) DO UPDATE "
+          "SET number = excluded.number, sha256 = excluded.sha256 WHERE excluded.number > audit_head.number AND "
+          "EXISTS (SELECT 1 FROM audit WHERE record = (audit_head.chain << 40) + audit_head.number "
+          "AND audit.sha256 = audit_head.sha256)")
+      .bind(chain_)
+      .bind(state_.chain.number)
+      .bind(state_.chain.sha256)
+      .run();
 }
 
 }  // namespace detection::store::sqlite

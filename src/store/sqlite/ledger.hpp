@@ -18,6 +18,7 @@ class Ledger {
   struct State {
     std::int64_t head = 0;         ///< highest sequence
     std::int64_t exceptional = 0;  ///< rows that are not of disposition queue
+    std::int64_t due = 0;          ///< counts on with everything that is made due to a sink
     ChainHead chain{};
   };
 
@@ -25,6 +26,8 @@ class Ledger {
 
   /// Reads where things stand; makes the chain known.
   [[nodiscard]] Result<void> load();
+  /// Only the chain: for a writer beside others, at the beginning of each transaction.
+  [[nodiscard]] Result<void> load_chain();
 
   [[nodiscard]] const State& state() const noexcept { return state_; }
   void restore(const State& state) noexcept { state_ = state; }
@@ -35,6 +38,10 @@ class Ledger {
   [[nodiscard]] Result<CommitResult> accept(const Acceptance& item, UtcMicros now);
   /// Appends to the chain; the key of the new record.
   [[nodiscard]] Result<std::int64_t> append(const AuditRecord& record);
+  /// The couriers are told when this is committed.
+  void note_due() noexcept { ++state_.due; }
+  /// Has the head of the chain remembered outside of it (audit_head).
+  [[nodiscard]] Result<void> remember_head();
 
  private:
   [[nodiscard]] Result<CommitResult> repeated(const Acceptance& item);

@@ -31,8 +31,25 @@ inline constexpr auto kListTime = 1'000ms;             ///< after it a page come
 inline constexpr std::int64_t kListWindow = 50'000;    ///< rows looked at between two looks at the clock
 inline constexpr std::int64_t kIndexedTimes = 50'000;  ///< so many matches of a time range are sorted, more are scanned
 inline constexpr std::int64_t kVerifySlice = 10'000;   ///< records read in one snapshot
+inline constexpr auto kStructureCheckTime = 2'000ms;   ///< of SQLite's own look at the audit's pages, one snapshot
+inline constexpr std::int64_t kSearchWindow = 10'000;  ///< audit records looked at between two looks at the clock
+inline constexpr std::size_t kSearchRows = 256;        ///< held for each chain
+inline constexpr std::size_t kSearchItems = 1'000;     ///< of a page of events
+inline constexpr std::int64_t kExportSlice = 500;      ///< records read in one snapshot and held
 inline constexpr std::size_t kClaimItems = 100'000;
+inline constexpr std::int64_t kRevivedAtOnce = 1'000;  ///< dead letters that one commit and its record make due again
 inline constexpr std::size_t kListItems = 10'000;
+inline constexpr std::size_t kFeedRecords = 10'000;  ///< audit records looked at for one page of the feed
+inline constexpr std::size_t kFeedIds = 20'000;      ///< behind so many deliveries its page ends
+inline constexpr std::size_t kFeedCursorBytes = 1'024;
+
+// Pruning the audit: each chunk is one transaction, with a pause behind it in which others write.
+inline constexpr std::int64_t kPruneChunk = 2'000;
+inline constexpr auto kPrunePause = 10ms;
+
+// A writer beside the serving process: how long it tries to get its turn, and how often.
+inline constexpr auto kTurnWait = 30'000ms;
+inline constexpr auto kTurnPoll = 1ms;
 
 // Page caches, KiB. Taken as they fill.
 inline constexpr int kWriterCacheKib = 16'384;

@@ -28,17 +28,19 @@ struct Conditions {
 
 /// How the rows are come by.
 enum class Path : std::uint8_t {
-  kScan,    ///< down the log, window by window
-  kTimes,   ///< few rows within the times: the index finds them
-  kHeld,    ///< the index of what is not in the queue
-  kDead,    ///< the dead letters
-  kNothing  ///< no row can be in that state
+  kScan,     ///< down the log, window by window
+  kTimes,    ///< few rows within the times: the index finds them
+  kHeld,     ///< the index of what is not in the queue
+  kDecided,  ///< held ones that were decided on
+  kDead,     ///< the dead letters
+  kRetries,  ///< what is due beside the log
+  kNothing   ///< no row can be in that state
 };
 
 struct Plan {
   Path path = Path::kScan;
-  std::int64_t lowest = 1;                                          ///< below it nothing can match
-  std::int64_t highest = std::numeric_limits<std::int64_t>::max();  ///< nor above this
+  std::int64_t lowest = 1;            ///< below it nothing can match,
+  bool retries_below_lowest = false;  ///< but what is due beside the log
 };
 
 void add_times(Conditions& where, const ListFilter& filter) {
@@ -59,6 +61,8 @@ std::string_view table_of(Path path) {
   switch (path) {
     case Path::kHeld: return "detection INDEXED BY detection_exceptional WHERE seq BETWEEN ? AND ?";
     case Path::kTimes:
+    case Path::kDecided:
+    case Path::kRetries:
     case Path::kDead: return "detection WHERE +seq BETWEEN ? AND ?";
     case Path::kScan:
     case Path::kNothing: break;
@@ -86,14 +90,15 @@ Conditions conditions_of(const ListFilter& filter, Path path) {
   if (filter.source) where.add("source = ?", *filter.source);
   if (filter.flag) where.add("flag = ?", std::int64_t{static_cast<std::uint8_t>(*filter.flag)});
   if (path == Path::kDead) where.add("seq IN (SELECT seq FROM dead_letter)");
+  if (path == Path::kDecided) where.add("seq IN (SELECT seq FROM decision)");
+  if (path == Path::kRetries) where.add("seq IN (SELECT seq FROM retry)");
   if (path == Path::kHeld) {
     const bool held = filter.state == DeliveryState::kHeld;
     // As the partial index words it, or SQLite does not see that it fits.
     where.add("disposition <> 0");
     where.add("disposition = ?",
               std::int64_t{static_cast<std::uint8_t>(held ? Disposition::kHold : Disposition::kDiscard)});
-  } else if (filter.state) {
-    where.add("disposition = 0");
+    if (held) where.add("NOT EXISTS (SELECT 1 FROM decision WHERE decision.seq = detection.seq)");
   }
   return where;
 }
@@ -115,9 +120,12 @@ Result<Plan> plan_of(Database& db, const DeliveryView& deliveries, const ListFil
       case DeliveryState::kHeld:
       case DeliveryState::kDiscarded: plan.path = Path::kHeld; return plan;
       case DeliveryState::kDeadLetter: plan.path = Path::kDead; return plan;
-      case DeliveryState::kRejected:
+      case DeliveryState::kRejected: plan.path = Path::kDecided; return plan;
       case DeliveryState::kSpooled: plan.path = Path::kNothing; return plan;
-      case DeliveryState::kQueued: plan.lowest = deliveries.done_up_to() + 1; break;
+      case DeliveryState::kQueued:
+        plan.lowest = deliveries.done_up_to() + 1;
+        plan.retries_below_lowest = true;
+        break;
       case DeliveryState::kDelivered: break;
     }
   }
@@ -135,27 +143,24 @@ struct Page {
 class Lister {
  public:
   Lister(Database& db, DeliveryView& deliveries, const ListFilter& filter, Plan plan, std::size_t limit)
-      : db_(db),
-        deliveries_(deliveries),
-        filter_(filter),
-        plan_(plan),
-        limit_(limit),
-        where_(conditions_of(filter, plan.path)) {}
+      : db_(db), deliveries_(deliveries), filter_(filter), plan_(plan), limit_(limit) {}
 
   /// All within first..last, newest first, until the page is full.
-  Result<void> read(std::int64_t first, std::int64_t last) {
-    // Which of them are dead letters, where that decides.
-    if (filter_.state)
-      if (auto done = deliveries_.load_dead(db_, first, last); !done) return done;
-    auto q = db_.query_once("SELECT " DETECTION_STORED_COLUMNS " FROM " + std::string(table_of(plan_.path)) +
-                            where_.sql + " ORDER BY seq DESC");
+  Result<void> read(Path path, std::int64_t first, std::int64_t last) {
+    // What decides on their states, where that is asked for and the path does not say it all.
+    const bool choose = filter_.state && path != Path::kHeld;
+    if (choose)
+      if (auto done = deliveries_.load_exceptions(db_, first, last); !done) return done;
+    const auto where = conditions_of(filter_, path);
+    auto q = db_.query_once("SELECT " DETECTION_STORED_COLUMNS " FROM " + std::string(table_of(path)) + where.sql +
+                            " ORDER BY seq DESC");
     q.bind(first).bind(last);
-    where_.bind(q);
+    where.bind(q);
     while (true) {
       auto row = q.step();
       if (!row) return std::unexpected(std::move(row.error()));
       if (!*row) return {};
-      if (filter_.state) {
+      if (choose) {
         const auto disposition = static_cast<Disposition>(q.integer(kLocatedColumns));
         if (deliveries_.status(q.integer(0), disposition).state != *filter_.state) continue;
       }
@@ -170,22 +175,15 @@ class Lister {
   }
 
   Result<Page> run(std::int64_t newest) {
-    const auto until = std::chrono::steady_clock::now() + limits::kListTime;
     Page page;
-    newest = std::min(newest, plan_.highest);
-    if (plan_.path != Path::kScan) {
-      if (plan_.path != Path::kNothing)
-        if (auto done = read(plan_.lowest, newest); !done) return std::unexpected(std::move(done.error()));
-    } else {
-      while (newest >= plan_.lowest && !more_) {
-        const auto first = std::max(plan_.lowest, newest - limits::kListWindow + 1);
-        if (auto done = read(first, newest); !done) return std::unexpected(std::move(done.error()));
-        newest = first - 1;
-        if (newest >= plan_.lowest && !more_ && std::chrono::steady_clock::now() > until) {
-          page.next_before = newest + 1;
-          break;
-        }
-      }
+    if (plan_.path == Path::kNothing) return page;
+    auto reached = plan_.path == Path::kScan ? scan(newest) : read_all(plan_.path, newest);
+    if (!reached) return std::unexpected(std::move(reached.error()));
+    if (*reached >= plan_.lowest && !more_) {
+      page.next_before = *reached + 1;  // the time was over
+    } else if (plan_.retries_below_lowest && !more_) {
+      if (auto done = read(Path::kRetries, 1, std::min(newest, plan_.lowest - 1)); !done)
+        return std::unexpected(std::move(done.error()));
     }
     if (more_) page.next_before = rows_.back().sequence;
     page.rows = std::move(rows_);
@@ -193,12 +191,27 @@ class Lister {
   }
 
  private:
+  /// Down to which it came: what is below the lowest when it saw all.
+  Result<std::int64_t> scan(std::int64_t newest) {
+    const auto until = std::chrono::steady_clock::now() + limits::kListTime;
+    while (newest >= plan_.lowest && !more_) {
+      const auto first = std::max(plan_.lowest, newest - limits::kListWindow + 1);
+      if (auto done = read(Path::kScan, first, newest); !done) return std::unexpected(std::move(done.error()));
+      newest = first - 1;
+      if (std::chrono::steady_clock::now() > until) break;
+    }
+    return newest;
+  }
+  Result<std::int64_t> read_all(Path path, std::int64_t newest) {
+    if (auto done = read(path, plan_.lowest, newest); !done) return std::unexpected(std::move(done.error()));
+    return plan_.lowest - 1;
+  }
+
   Database& db_;
   DeliveryView& deliveries_;
   const ListFilter& filter_;
   Plan plan_;
   std::size_t limit_;
-  Conditions where_;
   std::vector<StoredDetection> rows_;
   bool more_ = false;
 };
@@ -224,11 +237,12 @@ Result<ListPage> list(Database& db, const std::optional<std::vector<std::string>
   if (!found) return std::unexpected(std::move(found.error()));
   page.next_before = found->next_before;
   if (found->rows.empty()) return page;
-  if (auto done = deliveries->load_dead(db, found->rows.back().sequence, found->rows.front().sequence); !done)
+  if (auto done = deliveries->load_exceptions(db, found->rows.back().sequence, found->rows.front().sequence); !done)
     return std::unexpected(std::move(done.error()));
   page.items.reserve(found->rows.size());
   for (auto& row : found->rows) {
     auto status = deliveries->status(row.sequence, row.disposition);
+    row.decision = deliveries->decision(row.sequence);
     page.items.emplace_back(std::move(row), std::move(status));
   }
   return page;

@@ -1,7 +1,7 @@
 #pragma once
-// The outbox as claims over the ordered log. Durable is one cursor for each sink (all up to it is done with), the
-// ranges delivered beyond it, and the dead letters; what is claimed and not yet confirmed is known to this process
-// alone, so that after a kill it is due again by itself.
+// The outbox as claims over the ordered log, and over what is due beside it (outbox_retries.hpp). Durable is one cursor
+// for each sink (all up to it is done with), the ranges delivered beyond it, the dead letters, and the retries; what is
+// claimed and not yet confirmed is known to this process alone, so that after a kill it is due again by itself.
 
 #include <atomic>
 #include <map>
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "store/sqlite/outbox_retries.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/spans.hpp"
 #include "store/sqlite/writer.hpp"
@@ -29,7 +30,6 @@ class Outbox {
   [[nodiscard]] Result<void> confirm(const Claim& claim, Confirmation how, UtcMicros sent);
   void give_back(const Claim& claim);
   [[nodiscard]] Result<void> mark_dead(const Claim& claim, std::int64_t sequence, std::string_view reason);
-  [[nodiscard]] Result<std::vector<SinkQueue>> queues();
   /// Those that were opened: a sink that is no longer configured has no say in what is delivered.
   [[nodiscard]] std::vector<std::string> sinks() const;
 
@@ -37,25 +37,39 @@ class Outbox {
   struct LiveClaim {
     Span span;  ///< what it covers of the log, with the rows in it that are not due
     std::vector<std::int64_t> sequences;
-    bool busy = false;  ///< being confirmed, or one of it marked dead
+    std::vector<Retry> retries;
+    bool busy = false;  ///< being made, being confirmed, or one of it marked dead
   };
   /// Where a sink stands. Held by its own mutex: couriers of different sinks do not wait for each other.
   struct Sink {
     std::mutex mutex;
     std::string name;
-    std::int64_t number = 0, start = 0, start_exceptional = 0;
+    std::int64_t number = 0;
     std::int64_t cursor = 0;      ///< all up to here is done with
     std::int64_t next = 0;        ///< behind it nothing was ever claimed
     Spans due_again;              ///< up to `next`: given back, or left over by the last process
     Spans done;                   ///< beyond the cursor
-    std::set<std::int64_t> dead;  ///< beyond the cursor
+    std::set<std::int64_t> dead;  ///< beyond the cursor: the log no longer has them to give; with those tried again
     std::map<std::uint64_t, LiveClaim> live;
-    std::int64_t delivered = 0, dead_letters = 0;
+    std::set<std::int64_t> retries_in_flight;  ///< of live claims
+    bool retries_have_turn = true;             ///< where a claim is of one event only
+
+    [[nodiscard]] SinkName named() const { return {number, name}; }
+  };
+  /// A claim that is not yet given out.
+  struct Taken {
+    Claim claim;
+    std::vector<OutboxItem> to_ask;  ///< retries that need leave; they are not among the claim's items yet
   };
 
   [[nodiscard]] Result<std::shared_ptr<Sink>> find(std::string_view name) const;
   [[nodiscard]] static Result<void> load(Database& db, Sink& sink);
-  [[nodiscard]] Result<std::vector<OutboxItem>> read(const Sink& sink, Span span, std::size_t limit);
+  [[nodiscard]] static Result<std::vector<OutboxItem>> read(Database& db, const Sink& sink, Span span,
+                                                            std::size_t limit);
+  [[nodiscard]] Result<Taken> take(Sink& sink, std::size_t limit);
+  [[nodiscard]] Result<std::vector<OutboxItem>> take_of_log(Database& db, Sink& sink, std::size_t limit, Span& covered);
+  [[nodiscard]] Result<void> ask_leave(Sink& sink, Taken& taken);
+  static void forget_retries(Sink& sink, const std::vector<Retry>& retries);
   [[nodiscard]] static std::vector<Span> ranges(const Sink& sink, const LiveClaim& live, std::int64_t& count);
   static void finish(Sink& sink, Span span);
   [[nodiscard]] static std::int64_t cursor_after(const Sink& sink, Span span);
@@ -68,7 +82,13 @@ class Outbox {
   std::map<std::string, std::shared_ptr<Sink>, std::less<>> sinks_;
 };
 
-/// The queues as a process beside the writer sees them, of every sink that the store knows.
-[[nodiscard]] Result<std::vector<SinkQueue>> stored_queues(Database& db);
+/// How full the queues are. `sinks`: those to speak of; none: all that the store knows. `writer`: counts the log's rows
+/// along; none: they are counted here.
+[[nodiscard]] Result<std::vector<SinkQueue>> stored_queues(Database& db,
+                                                           const std::optional<std::vector<std::string>>& sinks,
+                                                           const Writer* writer);
+
+/// A sink that the store knows, opened or not (else kNotFound). Several commits when there are many.
+[[nodiscard]] Result<std::int64_t> retry_dead_letters(Writer& writer, std::string_view sink, std::string_view actor);
 
 }  // namespace detection::store::sqlite

@@ -1,16 +1,20 @@
-// How full the queues are. No count walks over the log: what is queued is all there is behind the sink's start, less
-// what is not for the queue, what was delivered and what is dead.
+// How full the queues are, and their dead letters. No count walks over the log: what of it is queued is all there is
+// behind the sink's start, less what is not for the queue, what was delivered and what is dead.
 
+#include <algorithm>
+
+#include "store/sqlite/limits.hpp"
 #include "store/sqlite/outbox.hpp"
 
 namespace detection::store::sqlite {
 namespace {
 
-/// When the oldest of what waits behind the cursor was received.
+/// When the oldest of what waits in the log behind the cursor was received.
 Result<std::optional<UtcMicros>> oldest(Database& db, std::int64_t sink, std::int64_t cursor) {
   auto q = db.query(
       "SELECT received FROM detection AS d WHERE seq > ?2 AND disposition = 0 "
       "AND NOT EXISTS (SELECT 1 FROM dead_letter AS l WHERE l.seq = d.seq AND l.sink = ?1) "
+      "AND NOT EXISTS (SELECT 1 FROM retry AS r WHERE r.sink = ?1 AND r.in_log = 1 AND r.seq = d.seq) "
       "AND NOT EXISTS (SELECT 1 FROM delivery AS v WHERE v.sink = ?1 AND v.first_seq > ?2 AND v.first_seq <= d.seq "
       "AND v.last_seq >= d.seq) ORDER BY seq LIMIT 1");
   auto row = q.bind(sink).bind(cursor).step();
@@ -19,60 +23,107 @@ Result<std::optional<UtcMicros>> oldest(Database& db, std::int64_t sink, std::in
   return UtcMicros{q.integer(0)};
 }
 
-}  // namespace
+struct LogSize {
+  std::int64_t head = 0, exceptional = 0;
+};
 
-Result<std::vector<SinkQueue>> Outbox::queues() {
-  auto reader = readers_.lease();
-  if (!reader) return std::unexpected(std::move(reader.error()));
-  std::vector<SinkQueue> out;
-  for (const auto& name : sinks()) {
-    auto found = find(name);
-    if (!found) continue;
-    auto& sink = **found;
-    SinkQueue queue;
-    queue.sink = name;
-    std::int64_t cursor = 0;
-    {
-      const std::lock_guard lock(sink.mutex);
-      const auto state = writer_.state();
-      queue.delivered = sink.delivered;
-      queue.dead_letters = sink.dead_letters;
-      queue.queued =
-          (state.head - sink.start) - (state.exceptional - sink.start_exceptional) - sink.delivered - sink.dead_letters;
-      cursor = sink.cursor;
-    }
-    if (queue.queued > 0) {
-      auto first = oldest(**reader, sink.number, cursor);
-      if (!first) return std::unexpected(std::move(first.error()));
-      queue.oldest_queued = *first;
-    }
-    out.push_back(std::move(queue));
+Result<LogSize> log_size(Database& db, const Writer* writer) {
+  if (writer != nullptr) {
+    const auto state = writer->state();
+    return LogSize{state.head, state.exceptional};
   }
-  return out;
+  auto q = db.query(
+      "SELECT (SELECT ifnull(max(seq), 0) FROM detection), (SELECT count(*) FROM detection WHERE disposition <> 0)");
+  auto row = q.step();
+  if (!row) return std::unexpected(std::move(row.error()));
+  return LogSize{q.integer(0), q.integer(1)};
 }
 
-Result<std::vector<SinkQueue>> stored_queues(Database& db) {
+Result<SinkName> known_sink(Database& db, std::string_view name) {
+  auto q = db.query("SELECT number FROM sink WHERE name = ?");
+  auto row = q.bind(name).step();
+  if (!row) return std::unexpected(std::move(row.error()));
+  if (!*row) return fail(ErrorCode::kNotFound, "there is no sink " + std::string(name));
+  return SinkName{q.integer(0), name};
+}
+
+}  // namespace
+
+Result<std::vector<SinkQueue>> stored_queues(Database& db, const std::optional<std::vector<std::string>>& sinks,
+                                             const Writer* writer) {
   auto snapshot = Transaction::begin(db, false);
   if (!snapshot) return std::unexpected(std::move(snapshot.error()));
   auto q = db.query(
-      "SELECT name, number, cursor, delivered, (SELECT count(*) FROM dead_letter WHERE sink = number), "
-      "(SELECT ifnull(max(seq), 0) FROM detection) - start - "
-      "((SELECT count(*) FROM detection WHERE disposition <> 0) - start_exceptional) FROM sink ORDER BY name");
+      "SELECT name, number, cursor, start, start_exceptional, delivered, delivered_late, "
+      "(SELECT count(*) FROM dead_letter WHERE sink = number), "
+      "(SELECT count(*) FROM dead_letter WHERE sink = number AND in_log = 1), "
+      "(SELECT count(*) FROM retry WHERE sink = number AND in_log = 0), "
+      "(SELECT min(due) FROM retry WHERE sink = number) FROM sink ORDER BY name");
   std::vector<SinkQueue> out;
+  std::optional<LogSize> log;
   while (true) {
     auto row = q.step();
     if (!row) return std::unexpected(std::move(row.error()));
     if (!*row) return out;
+    if (sinks && std::ranges::find(*sinks, q.text(0)) == sinks->end()) continue;
+    if (!log) {
+      // After the snapshot was begun: nothing that it shows as delivered is missing from these.
+      auto size = log_size(db, writer);
+      if (!size) return std::unexpected(std::move(size.error()));
+      log = *size;
+    }
     SinkQueue queue;
     queue.sink = q.text(0);
-    queue.delivered = q.integer(3);
-    queue.dead_letters = q.integer(4);
-    queue.queued = q.integer(5) - queue.delivered - queue.dead_letters;
-    auto first = oldest(db, q.integer(1), q.integer(2));
-    if (!first) return std::unexpected(std::move(first.error()));
-    queue.oldest_queued = *first;
+    queue.delivered = q.integer(5) + q.integer(6);
+    queue.dead_letters = q.integer(7);
+    const auto of_log = (log->head - q.integer(3)) - (log->exceptional - q.integer(4)) - q.integer(5) - q.integer(8);
+    queue.queued = of_log + q.integer(9);
+    if (!q.is_null(10)) queue.oldest_queued = UtcMicros{q.integer(10)};
+    if (of_log > 0) {
+      auto first = oldest(db, q.integer(1), q.integer(2));
+      if (!first) return std::unexpected(std::move(first.error()));
+      if (*first) queue.oldest_queued = std::min(**first, queue.oldest_queued.value_or(**first));
+    }
     out.push_back(std::move(queue));
   }
+}
+
+Result<std::int64_t> retry_dead_letters(Writer& writer, std::string_view sink, std::string_view actor) {
+  std::int64_t total = 0, left = 0;
+  bool first = true;
+  do {
+    std::int64_t revived = 0;
+    std::optional<Error> unknown;
+    auto done = writer.execute([&](Ledger& ledger, UtcMicros now) -> Result<void> {
+      auto& db = ledger.database();
+      unknown.reset();
+      auto known = known_sink(db, sink);
+      if (!known && known.error().code == ErrorCode::kNotFound) {
+        unknown = std::move(known.error());
+        return {};
+      }
+      if (!known) return std::unexpected(std::move(known.error()));
+      if (first) {
+        // What dies again while this goes on is another call's.
+        auto q = db.query("SELECT count(*) FROM dead_letter WHERE sink = ?");
+        auto row = q.bind(known->number).step();
+        if (!row) return std::unexpected(std::move(row.error()));
+        left = q.integer(0);
+      }
+      auto some = revive_dead_letters(ledger, now, *known, actor, std::min(left, limits::kRevivedAtOnce));
+      if (!some) return std::unexpected(std::move(some.error()));
+      revived = *some;
+      return {};
+    });
+    if (!done) return std::unexpected(std::move(done.error()));
+    if (unknown) return std::unexpected(std::move(*unknown));
+    if (revived == 0) break;
+    first = false;
+    total += revived;
+    left -= revived;
+    writer.count_audit("detection_queued", "INFO", 1);
+  } while (left > 0);
+  return total;
 }
 
 }  // namespace detection::store::sqlite

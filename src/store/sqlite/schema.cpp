@@ -104,6 +104,119 @@ CREATE TRIGGER delivery_is_kept BEFORE DELETE ON delivery
 -- Written to after a failure, to learn whether the disk takes something again.
 CREATE TABLE probe (number INTEGER PRIMARY KEY, payload BLOB NOT NULL) STRICT;
 )sql",
+    // 2: decisions on held detections, and what is due out of the order of the log.
+    R"sql(
+-- What people decided about held detections; the newest row of a detection counts.
+CREATE TABLE decision (
+  number INTEGER PRIMARY KEY,        -- in the order of the commits
+  seq INTEGER NOT NULL,              -- detection.seq
+  verified INTEGER NOT NULL,         -- 1 released, 0 rejected
+  notes TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  record INTEGER NOT NULL,           -- audit.record that says so
+  sinks INTEGER NOT NULL,            -- the highest sink.number there was: a release goes to those up to it
+  track TEXT                         -- detection.cot_uid where others may share it
+) STRICT;
+CREATE INDEX decision_seq ON decision(seq);
+CREATE INDEX decision_track ON decision(track, seq) WHERE track IS NOT NULL;
+CREATE TRIGGER decision_is_immutable BEFORE UPDATE ON decision
+  BEGIN SELECT raise(ABORT, 'a decision is never changed'); END;
+CREATE TRIGGER decision_is_kept BEFORE DELETE ON decision
+  BEGIN SELECT raise(ABORT, 'a decision is never deleted'); END;
+
+-- What is due to a sink beside the log: released detections, delete events for rejected ones, dead letters once more.
+-- A row stays until its event is known to be there.
+CREATE TABLE retry (
+  sink INTEGER NOT NULL,
+  in_log INTEGER NOT NULL,           -- 1: of disposition queue (a dead letter once more), 0: it was held
+  seq INTEGER NOT NULL,
+  kind INTEGER NOT NULL,             -- 0 deliver, 1 take back
+  at_tak INTEGER NOT NULL,           -- 1: TAK may have it; of held ones
+  due INTEGER NOT NULL,              -- since when
+  PRIMARY KEY (sink, in_log, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX retry_seq ON retry(seq);
+-- The order in which they go out: people's decisions first, and of those what is taken back, so that it cannot take
+-- away another detection of the same track.
+CREATE INDEX retry_due ON retry(sink, in_log, kind DESC, seq);
+-- Rows from before are of disposition queue: no other was ever due.
+ALTER TABLE dead_letter ADD COLUMN in_log INTEGER NOT NULL DEFAULT 1;
+-- How many deliveries of held detections it has had; `delivered` are those of the log.
+ALTER TABLE sink ADD COLUMN delivered_late INTEGER NOT NULL DEFAULT 0;
+-- Which detections of one track came later.
+CREATE INDEX detection_track ON detection(cot_uid, seq) WHERE track_id IS NOT NULL AND disposition = 0;
+)sql",
+    // 3: what the audit remembers beside its chains, and credentials.
+    R"sql(
+-- The newest record of each chain that is known to have been written, so that an end that was cut off is missed: set at
+-- each record that is no acceptance (an acceptance is remembered by its detection) and at each 1024th.
+CREATE TABLE audit_head (
+  chain INTEGER PRIMARY KEY,
+  number INTEGER NOT NULL,
+  sha256 BLOB NOT NULL
+) STRICT;
+INSERT INTO audit_head SELECT audit.record >> 40, audit.record & 0xffffffffff, audit.sha256
+  FROM audit_chain JOIN audit ON audit.record =
+    (SELECT max(record) FROM audit WHERE record > audit_chain.number << 40 AND record < (audit_chain.number + 1) << 40);
+CREATE TRIGGER audit_head_goes_on BEFORE UPDATE ON audit_head
+  WHEN new.chain <> old.chain OR new.number < old.number
+  BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER audit_head_is_kept BEFORE DELETE ON audit_head
+  BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+
+-- What stands for the pruned beginning of a chain; see Tombstone in store.hpp and tombstone.hpp.
+CREATE TABLE audit_tombstone (
+  chain INTEGER PRIMARY KEY,
+  up_to INTEGER NOT NULL,
+  head_sha256 BLOB NOT NULL,
+  records INTEGER NOT NULL,
+  detections INTEGER NOT NULL,
+  detections_sha256 BLOB NOT NULL,
+  pruned INTEGER NOT NULL,
+  signature TEXT NOT NULL
+) STRICT;
+-- A tombstone names a record that is there and is not the last one; with it, the records up to that one may go.
+CREATE TRIGGER audit_tombstone_fits BEFORE INSERT ON audit_tombstone
+  WHEN new.signature = ''
+    OR NOT EXISTS (SELECT 1 FROM audit WHERE record = (new.chain << 40) + new.up_to AND sha256 = new.head_sha256)
+    OR NOT EXISTS (SELECT 1 FROM audit WHERE record = (new.chain << 40) + new.up_to + 1)
+  BEGIN SELECT raise(ABORT, 'the tombstone does not fit the audit'); END;
+CREATE TRIGGER audit_tombstone_goes_on BEFORE UPDATE ON audit_tombstone
+  WHEN new.chain <> old.chain OR new.up_to <= old.up_to OR new.signature = ''
+    OR NOT EXISTS (SELECT 1 FROM audit WHERE record = (new.chain << 40) + new.up_to AND sha256 = new.head_sha256)
+    OR NOT EXISTS (SELECT 1 FROM audit WHERE record = (new.chain << 40) + new.up_to + 1)
+  BEGIN SELECT raise(ABORT, 'the tombstone does not fit the audit'); END;
+CREATE TRIGGER audit_tombstone_is_kept BEFORE DELETE ON audit_tombstone
+  BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+DROP TRIGGER audit_is_kept;
+CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
+  WHEN NOT EXISTS
+    (SELECT 1 FROM audit_tombstone WHERE chain = old.record >> 40 AND up_to >= old.record & 0xffffffffff)
+  BEGIN SELECT raise(ABORT, 'the audit is append-only'); END;
+-- Few beside the acceptances: lets a search for what is rare pass over them.
+CREATE INDEX audit_other ON audit(record) WHERE detection IS NULL;
+
+-- API keys; only hashes of their secrets. Times as everywhere.
+CREATE TABLE api_key (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  secret_sha256 BLOB NOT NULL,
+  previous_sha256 BLOB,
+  previous_until INTEGER,
+  scopes TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  rotated INTEGER,
+  expires INTEGER,
+  revoked INTEGER,
+  last_used INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE revoked_token (
+  jti TEXT PRIMARY KEY,
+  until INTEGER NOT NULL             -- no token of it lives longer
+) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 std::unexpected<Error> refuse(const std::filesystem::path& file, const std::string& why) {
@@ -176,7 +289,7 @@ Result<void> migrate(Database& db, std::int64_t version) {
     auto now = number_of(db, "PRAGMA user_version");
     if (!now) return std::unexpected(std::move(now.error()));
     if (*now > version) continue;
-    std::string step = kSteps[static_cast<std::size_t>(version)];
+    std::string step(schema_step(version + 1));
     step += "PRAGMA user_version = " + std::to_string(version + 1) + ";";
     step += "PRAGMA application_id = " + std::to_string(kApplicationId) + ";";
     if (auto done = db.execute(step); !done) return done;
@@ -189,6 +302,10 @@ Result<void> migrate(Database& db, std::int64_t version) {
 
 std::int64_t schema_version() noexcept {
   return static_cast<std::int64_t>(kSteps.size());
+}
+
+std::string_view schema_step(std::int64_t number) noexcept {
+  return kSteps.at(static_cast<std::size_t>(number - 1));
 }
 
 Result<Database> connect(const std::filesystem::path& file, Access access) {

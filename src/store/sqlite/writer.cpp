@@ -14,7 +14,7 @@ std::unexpected<Error> closed() {
 
 /// Only what was asked was wrong; the store itself is well.
 bool refusal(const Error& error) {
-  return error.code == ErrorCode::kInternal || error.code == ErrorCode::kConflict;
+  return error.code != ErrorCode::kStoreUnavailable && error.code != ErrorCode::kCapacityExceeded;
 }
 
 }  // namespace
@@ -69,7 +69,12 @@ Result<void> Writer::execute(Work work) {
 
 void Writer::on_due(std::function<void()> listener) {
   const std::lock_guard lock(listener_mutex_);
-  listener_ = std::move(listener);
+  due_listener_ = std::move(listener);
+}
+
+void Writer::on_commit(std::function<void()> listener) {
+  const std::lock_guard lock(listener_mutex_);
+  commit_listener_ = std::move(listener);
 }
 
 void Writer::close() {
@@ -171,7 +176,7 @@ void Writer::commit(Batch batch) {
     }
     for (auto* order : batch.orders) order->result = std::unexpected(done.error());
   }
-  const bool due = ledger_.state().head - before.head > ledger_.state().exceptional - before.exceptional;
+  const bool due = ledger_.state().due != before.due;
   const auto created = static_cast<std::size_t>(ledger_.state().head - before.head);
   if (!batch.jobs.empty()) {
     std::size_t items = 0;
@@ -182,10 +187,10 @@ void Writer::commit(Batch batch) {
   }
   settle(done);
   hand_back(std::move(batch));
-  if (due) {
-    const std::lock_guard lock(listener_mutex_);
-    if (listener_) listener_();
-  }
+  if (!done) return;
+  const std::lock_guard lock(listener_mutex_);
+  if (due && due_listener_) due_listener_();
+  if (commit_listener_) commit_listener_();
 }
 
 void Writer::settle(const Result<void>& done) {

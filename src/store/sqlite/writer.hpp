@@ -38,6 +38,7 @@ class Writer {
   /// Durable when it returns without an error. Not on the writer's thread.
   [[nodiscard]] Result<void> execute(Work work);
   void on_due(std::function<void()> listener);
+  void on_commit(std::function<void()> listener);
   void close();
 
   /// As of the last commit.
@@ -95,7 +96,7 @@ class Writer {
   std::optional<std::string> failure_;
 
   std::mutex listener_mutex_;
-  std::function<void()> listener_;
+  std::function<void()> due_listener_, commit_listener_;
   std::mutex close_mutex_;
   std::thread thread_;
 };
