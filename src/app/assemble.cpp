@@ -83,6 +83,23 @@ cot::EventOptions event_options(const Configuration& configuration) {
   return options;
 }
 
+security::AuthorityOptions authority_options(const Configuration& configuration) {
+  security::AuthorityOptions options;
+  options.key_file = configuration.text("jwt-key-file");
+  options.key_directory = configuration.text("jwt-key-dir");
+  options.signing_key = configuration.text("jwt-signing-key");
+  options.issuers = configuration.list("jwt-issuer");
+  options.audiences = configuration.list("jwt-audience");
+  options.token_life = std::chrono::duration_cast<std::chrono::seconds>(configuration.duration("jwt-token-life"));
+  return options;
+}
+
+store::TombstoneSigner tombstone_signer(const security::Authority& authority) {
+  return {
+      [&authority](std::string_view text) { return authority.sign(text); },
+      [&authority](std::string_view text, std::string_view signature) { return authority.verify(text, signature); }};
+}
+
 Result<std::vector<tak::SinkOptions>> sink_options(const Configuration& configuration) {
   std::vector<tak::SinkOptions> sinks;
   std::set<std::string> names;

@@ -11,6 +11,7 @@
 #include "cot/event.hpp"
 #include "geolocate/geoid.hpp"
 #include "pipeline/acceptor.hpp"
+#include "security/authority.hpp"
 #include "tak/sink.hpp"
 
 namespace detection::app {
@@ -26,6 +27,9 @@ struct Assets {
 [[nodiscard]] Result<std::unique_ptr<Assets>> load_assets(const Configuration& configuration);
 [[nodiscard]] pipeline::AcceptorSettings acceptor_settings(const Configuration& configuration, const Assets& assets);
 [[nodiscard]] cot::EventOptions event_options(const Configuration& configuration);
+[[nodiscard]] security::AuthorityOptions authority_options(const Configuration& configuration);
+/// `authority` must outlive the store that gets it.
+[[nodiscard]] store::TombstoneSigner tombstone_signer(const security::Authority& authority);
 /// Unnamed sinks are called tak, tak-2, ...; two of one name are an error.
 [[nodiscard]] Result<std::vector<tak::SinkOptions>> sink_options(const Configuration& configuration);
 

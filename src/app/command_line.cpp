@@ -119,6 +119,34 @@ Command token_command(CLI::App& app) {
   return command;
 }
 
+using KeyAction = int (*)(const Configuration&, const KeyArguments&);
+
+Command key_command(CLI::App& key, const char* name, const char* help, KeyAction action) {
+  Command command{key.add_subcommand(name, help), std::make_shared<TableOptions>(), {}};
+  auto arguments = std::make_shared<KeyArguments>();
+  auto& parser = *command.parser;
+  if (action == key_create) {
+    parser.add_option("--name", arguments->name, "what it is for")->required();
+    parser.add_option("--scope", arguments->scope, "scopes, separated by spaces")->required();
+    parser.add_option("--ttl", arguments->life, "how long it is good, such as 90d (default: without an end)");
+  } else if (action != key_list) {
+    parser.add_option("ID", arguments->id, "as `key list` shows it")->required();
+  }
+  parser.add_flag("--json", arguments->json, "print an object");
+  command.options->add(parser, {"config", "data-dir"});
+  command.action = [arguments, action](const Configuration& c) { return action(c, *arguments); };
+  return command;
+}
+
+std::vector<Command> key_commands(CLI::App& app) {
+  auto* key = app.add_subcommand("key", "API keys; may run beside serve");
+  key->require_subcommand(1);
+  return {key_command(*key, "create", "Make a key and print it, this once", key_create),
+          key_command(*key, "list", "List the keys, without their secrets", key_list),
+          key_command(*key, "rotate", "Give a key a new secret; the old one is good for 24 hours more", key_rotate),
+          key_command(*key, "revoke", "End a key at once", key_revoke)};
+}
+
 Command health_command(CLI::App& app) {
   Command command{
       app.add_subcommand("health", "Ask a running service whether it is alive"), std::make_shared<TableOptions>(), {}};
@@ -126,22 +154,40 @@ Command health_command(CLI::App& app) {
   command.parser->add_option("--url", arguments->url, "the service (default: the address of --listen)");
   command.parser->add_flag("--ready", arguments->ready, "ask whether it is ready instead");
   command.parser->add_flag("--json", arguments->json, "print the answer");
-  command.options->add(*command.parser, {"config", "listen"});
+  command.options->add(*command.parser, {"config", "listen", "metrics-listen", "tls-cert-file"});
   command.action = [arguments](const Configuration& c) { return health(c, *arguments); };
   return command;
 }
 
-Command audit_command(CLI::App& app) {
-  auto* audit = app.add_subcommand("audit", "The audit trail");
-  audit->require_subcommand(1);
-  Command command{audit->add_subcommand("verify", "Check every hash chain; may run beside serve"),
-                  std::make_shared<TableOptions>(),
-                  {}};
-  auto json = std::make_shared<bool>(false);
-  command.parser->add_flag("--json", *json, "print an object");
-  command.options->add(*command.parser, {"config", "data-dir"});
-  command.action = [json](const Configuration& c) { return audit_verify(c, *json); };
+using AuditAction = int (*)(const Configuration&, const AuditArguments&);
+
+Command audit_command(CLI::App& audit, const char* name, const char* help, AuditAction action) {
+  Command command{audit.add_subcommand(name, help), std::make_shared<TableOptions>(), {}};
+  auto arguments = std::make_shared<AuditArguments>();
+  auto& parser = *command.parser;
+  if (action == audit_export) {
+    parser.add_option("--output", arguments->output, "file to write, whole or not at all (default: stdout)");
+    command.options->add(parser, {"config", "data-dir"});
+  } else {
+    parser.add_flag("--json", arguments->json, "print an object");
+    command.options->add(parser, {"config", "data-dir", "jwt-key-file", "jwt-key-dir", "jwt-signing-key"});
+  }
+  if (action == audit_prune) {
+    auto* before = parser.add_option("--before", arguments->before, "remove what is from before this time (RFC 3339)");
+    parser.add_option("--older-than", arguments->older_than, "remove what is older; at least 90d")
+        ->capture_default_str()
+        ->excludes(before);
+  }
+  command.action = [arguments, action](const Configuration& c) { return action(c, *arguments); };
   return command;
+}
+
+std::vector<Command> audit_commands(CLI::App& app) {
+  auto* audit = app.add_subcommand("audit", "The audit trail; may run beside serve");
+  audit->require_subcommand(1);
+  return {audit_command(*audit, "verify", "Check every hash chain", audit_verify),
+          audit_command(*audit, "export", "Print every record, one JSON object a line", audit_export),
+          audit_command(*audit, "prune", "Remove old records; signed tombstones stay in their place", audit_prune)};
 }
 
 Command config_command(CLI::App& app) {
@@ -163,8 +209,10 @@ int run(int argc, char** argv) {
   CLI::App app{"Detection System: from a pixel and a camera's pose to a point on the TAK map", "detection-api"};
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string(kVersion) + " (" + kCommit + ")");
-  const std::vector<Command> commands{serve_command(app),  locate_command(app), ingest_command(app), token_command(app),
-                                      health_command(app), audit_command(app),  config_command(app)};
+  std::vector<Command> commands{serve_command(app), locate_command(app), ingest_command(app),
+                                token_command(app), health_command(app), config_command(app)};
+  for (auto& command : key_commands(app)) commands.push_back(std::move(command));
+  for (auto& command : audit_commands(app)) commands.push_back(std::move(command));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

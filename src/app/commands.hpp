@@ -42,6 +42,19 @@ struct TokenArguments {
 };
 int token(const Configuration& configuration, const TokenArguments& arguments);
 
+/// The API keys of a data directory; may run beside `serve`, which follows within two seconds.
+struct KeyArguments {
+  std::string name;
+  std::string scope;
+  std::string life;  ///< empty: without an end
+  std::string id;    ///< of rotate and revoke
+  bool json = false;
+};
+int key_create(const Configuration& configuration, const KeyArguments& arguments);
+int key_list(const Configuration& configuration, const KeyArguments& arguments);
+int key_rotate(const Configuration& configuration, const KeyArguments& arguments);
+int key_revoke(const Configuration& configuration, const KeyArguments& arguments);
+
 /// Asks a running service; 0 when it answers that it is alive (or, with `ready`, that it is ready).
 struct HealthArguments {
   std::string url;
@@ -50,8 +63,19 @@ struct HealthArguments {
 };
 int health(const Configuration& configuration, const HealthArguments& arguments);
 
-/// Walks the audit chains of a data directory; 1 when one does not hold. May run beside `serve`.
-int audit_verify(const Configuration& configuration, bool json);
+/// The audit of a data directory; may run beside `serve`.
+struct AuditArguments {
+  std::string output;  ///< of export; empty or "-": stdout
+  std::string before;  ///< of prune, RFC 3339; empty: what is older than `older_than`
+  std::string older_than = "90d";
+  bool json = false;
+};
+/// Walks the chains; 1 when one does not hold. Checks signatures of tombstones when keys are configured.
+int audit_verify(const Configuration& configuration, const AuditArguments& arguments);
+/// Every record as NDJSON.
+int audit_export(const Configuration& configuration, const AuditArguments& arguments);
+/// Removes old records and leaves signed tombstones.
+int audit_prune(const Configuration& configuration, const AuditArguments& arguments);
 
 enum class ConfigForm { kTable, kJson, kMarkdown };
 int show_config(const Configuration& configuration, ConfigForm form);

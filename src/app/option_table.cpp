@@ -3,6 +3,7 @@
 
 #include "app/options.hpp"
 #include "http/service.hpp"
+#include "security/token.hpp"
 #include "tak/sink.hpp"
 #include "telemetry/log.hpp"
 
@@ -78,7 +79,36 @@ Complaint cot_error(std::string_view v) {
   return v == "ce90" || v == "sigma" ? Complaint{} : "must be ce90 or sigma";
 }
 Complaint rate_limit(std::string_view v) {
-  return v == "off" ? Complaint{} : "must be off: this version has no limiters yet";
+  return v == "on" || v == "off" ? Complaint{} : "must be on or off";
+}
+Complaint rate(std::string_view v) {
+  return complaint_of(http::parse_rate(v));
+}
+Complaint address_block(std::string_view v) {
+  return complaint_of(http::parse_address_block(v));
+}
+Complaint origin(std::string_view v) {
+  const auto scheme = v.find("://");
+  const bool good = (v.starts_with("http://") || v.starts_with("https://")) && v.size() > scheme + 3 &&
+                    v.size() <= 256 && v.find_first_of("/ *\"", scheme + 3) == std::string_view::npos;
+  return good ? Complaint{} : "must be an origin such as https://map.example.org, without a path";
+}
+Complaint token_life(std::string_view v) {
+  const auto parsed = parse_duration(v);
+  return parsed && *parsed >= std::chrono::seconds{1} && *parsed <= security::kTokenLifeMost
+             ? Complaint{}
+             : "must be a duration from 1s to 24h";
+}
+Complaint cache_entries(std::string_view v) {
+  const auto parsed = parse_number(v);
+  return parsed && *parsed >= 0 && *parsed <= 1'000'000 && *parsed == static_cast<int>(*parsed)
+             ? Complaint{}
+             : "must be a whole number from 0 to 1000000";
+}
+Complaint audit_retention(std::string_view v) {
+  const auto parsed = parse_duration(v);
+  return v == "off" || (parsed && *parsed >= store::kAuditRetentionLeast) ? Complaint{}
+                                                                          : "must be off or a duration of at least 90d";
 }
 Complaint log_level(std::string_view v) {
   return telemetry::parse_level(v) ? Complaint{} : "must be debug, info, warning or error";
@@ -106,13 +136,32 @@ std::span<const OptionSpec> option_table() {
       {"config", "FILE", "", "TOML file with any of these options; keys with '_' for '-'"},
       {"data-dir", "DIR", "./data", "where the SQLite store lives; made if missing"},
       {"jwt-key-file", "FILE", "", "the HMAC key of bearer tokens, at least 32 bytes (openssl rand -base64 48 > FILE)"},
+      {"jwt-key-dir", "DIR", "",
+       "further keys of bearer tokens, one a file (PEM: ES256, RS256, EdDSA; other text: HS256); its name is the kid"},
+      {"jwt-signing-key", "KID", "", "the key that signs tokens; none: the key file, else the last by name"},
+      {"jwt-issuer", "ISSUER", "", "accepted iss; may be given several times; none: our own, and tokens without one",
+       nullptr, true},
+      {"jwt-audience", "AUDIENCE", "",
+       "accepted aud; may be given several times; none: our own, and tokens without one", nullptr, true},
+      {"jwt-token-life", "DURATION", "60m", "how long a token of the token endpoint is good, at most 24h", token_life},
       {"listen", "ADDRESS:PORT", "127.0.0.1:8000", "the API", endpoint},
       {"metrics-listen", "ADDRESS:PORT", "127.0.0.1:9100", "/metrics, /health, /ready", endpoint},
       {"tak-sink", "[NAME=]tcp://HOST:PORT", "", "a TAK server; may be given several times", sink, true},
       {"slot", "blue|green", "", "the release slot of this process, shown in /health and detection_api_info", slot},
       {"http-threads", "N", "2", "event threads of the API", threads},
       {"http-connections", "N", "4096", "most open connections; further ones get 503", connections},
-      {"rate-limit", "off", "off", "limiters (none yet in this version)", rate_limit},
+      {"rate-limit", "on|off", "on", "off turns every limiter off (benchmarks, checks)", rate_limit},
+      {"rate-limit-subject", "RATE:BURST", "2000:4000",
+       "requests a second of one authenticated subject; 10/m: a minute", rate},
+      {"rate-limit-address", "RATE:BURST", "2:10", "requests a second of one address without authentication", rate},
+      {"rate-limit-token", "RATE:BURST", "10/m:10", "requests to the token endpoint of one address", rate},
+      {"trusted-proxy", "CIDR", "", "a proxy whose X-Forwarded-For names the client; may be given several times",
+       address_block, true},
+      {"cors-origin", "ORIGIN", "", "a web origin that may call the API from a browser; may be given several times",
+       origin, true},
+      {"tls-cert-file", "FILE", "", "PEM certificate chain of the API port; re-read when it changes"},
+      {"tls-key-file", "FILE", "", "its private key"},
+      {"read-cache", "N", "4096", "detections by id that are kept in memory; 0: none", cache_entries},
       {"max-range", "METRES", "1000000", "a detection farther away is refused as out_of_range", metres},
       {"accuracy", "KEY=N,...", "", "standard deviations over the built-in defaults, for requests that state none",
        accuracy},
@@ -134,6 +183,8 @@ std::span<const OptionSpec> option_table() {
       {"shutdown-grace", "DURATION", "20s", "how long a stop may take to finish what is in flight", duration},
       {"drain-delay", "DURATION", "0s", "after SIGTERM, how long to serve with /ready at 503 before the stop",
        duration},
+      {"audit-retention", "DURATION", "off", "audit records older than this are removed, at least 90d; off: none are",
+       audit_retention},
       {"log-level", "LEVEL", "info", "debug, info, warning or error", log_level},
   };
   return table;

@@ -1,18 +1,17 @@
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/stat.h>
 
 #include <atomic>
 #include <cstdio>
 #include <thread>
 
 #include "app/assemble.hpp"
+#include "app/audit_keeper.hpp"
 #include "app/build_info.hpp"
 #include "app/commands.hpp"
 #include "detection/json_writer.hpp"
 #include "http/service.hpp"
 #include "pipeline/courier.hpp"
-#include "security/token.hpp"
+#include "security/authority.hpp"
 #include "store/sqlite/engine.hpp"
 #include "telemetry/log.hpp"
 #include "telemetry/metrics.hpp"
@@ -51,16 +50,10 @@ class StopSignals {
   sigset_t set_{};
 };
 
-double modified_s(const std::string& path) {
-  struct stat status{};
-  return ::stat(path.c_str(), &status) == 0 ? static_cast<double>(status.st_mtime) : 0;
-}
-
 void declare_process(const Configuration& configuration, telemetry::Metrics& metrics) {
   const auto slot = configuration.text("slot");
   metrics.gauge(telemetry::kDetectionApiInfo, {kVersion, kCommit, slot}).set(1);
   metrics.gauge(telemetry::kReleaseSlotActive, {slot}).set(1);
-  metrics.gauge(telemetry::kKeyCreatedTimestampSeconds, {"jwt"}).set(modified_s(configuration.text("jwt-key-file")));
 }
 
 /// Queue depths are looked up when somebody scrapes.
@@ -118,6 +111,16 @@ http::ServiceOptions service_options(const Configuration& configuration) {
   options.metrics = *http::parse_endpoint(configuration.text("metrics-listen"));
   options.threads = static_cast<unsigned>(configuration.count("http-threads"));
   options.connections_most = configuration.count("http-connections");
+  options.rate_limits.enabled = configuration.text("rate-limit") == "on";
+  options.rate_limits.subject = *http::parse_rate(configuration.text("rate-limit-subject"));
+  options.rate_limits.address = *http::parse_rate(configuration.text("rate-limit-address"));
+  options.rate_limits.token = *http::parse_rate(configuration.text("rate-limit-token"));
+  for (const auto& text : configuration.list("trusted-proxy"))
+    options.trusted_proxies.push_back(*http::parse_address_block(text));
+  options.cors_origins = configuration.list("cors-origin");
+  options.tls_certificate_file = configuration.text("tls-cert-file");
+  options.tls_key_file = configuration.text("tls-key-file");
+  options.cached_reads_most = configuration.count("read-cache");
   options.version = kVersion;
   options.commit = kCommit;
   options.slot = configuration.text("slot");
@@ -130,16 +133,11 @@ class Server {
   Server(const Configuration& configuration, telemetry::Log& log) : configuration_(configuration), log_(log) {}
 
   Result<void> start() {
-    const auto key_path = configuration_.text("jwt-key-file");
-    if (key_path.empty())
+    if (configuration_.text("jwt-key-file").empty() && configuration_.text("jwt-key-dir").empty())
       return fail(ErrorCode::kConfiguration,
-                  "serve needs --jwt-key-file; make a key with: openssl rand -base64 48 > FILE");
-    auto key = security::HmacKey::from_file(key_path);
-    if (!key) return std::unexpected(key.error());
-    if (security::writable_by_others(key_path))
-      log_.warning("key_file_writable", "the signing key file can be written by anybody", {{"file", key_path}});
-    tokens_ = std::make_unique<security::TokenVerifier>(std::move(*key));
-
+                  "serve needs --jwt-key-file or --jwt-key-dir; make a key with: openssl rand -base64 48 > FILE");
+    if (configuration_.text("tls-cert-file").empty() != configuration_.text("tls-key-file").empty())
+      return fail(ErrorCode::kConfiguration, "--tls-cert-file and --tls-key-file belong together");
     auto assets = load_assets(configuration_);
     if (!assets) return std::unexpected(assets.error());
     assets_ = std::move(*assets);
@@ -155,20 +153,29 @@ class Server {
     if (!store) return std::unexpected(store.error());
     store_ = std::move(*store);
 
+    auto authority = security::Authority::open(authority_options(configuration_), *store_, metrics_, log_);
+    if (!authority) return std::unexpected(authority.error());
+    authority_ = std::move(*authority);
+    store_->set_tombstone_signer(tombstone_signer(*authority_));
+    authority_->start();
+
     acceptor_ = std::make_unique<pipeline::Acceptor>(acceptor_settings(configuration_, *assets_), metrics_);
     if (auto made = make_couriers(*sinks); !made) return made;
     declare_process(configuration_, metrics_);
 
     service_ = http::make_service(
         service_options(configuration_),
-        {*acceptor_, *store_, courier_pointers(), event_options(configuration_), *tokens_, metrics_, log_});
+        {*acceptor_, *store_, courier_pointers(), event_options(configuration_), *authority_, metrics_, log_});
     if (auto started = service_->start(); !started) return started;
     for (const auto& courier : couriers_) courier->start();
     if (auto recorded =
             store_->record({"config_loaded", "INFO", "system", std::nullopt, loaded_configuration(configuration_)});
         !recorded)
       return recorded;
-    verifier_ = std::thread([this] { check_audit(); });
+    std::optional<milliseconds> retention;
+    if (configuration_.text("audit-retention") != "off") retention = configuration_.duration("audit-retention");
+    audit_keeper_ = std::make_unique<AuditKeeper>(*store_, retention, metrics_, log_);
+    audit_keeper_->start();
     return {};
   }
 
@@ -187,11 +194,12 @@ class Server {
       service_->stop(left());
     }
     for (const auto& courier : couriers_) courier->stop(left());
+    if (authority_) authority_->stop();
     if (store_) {
       store_->on_due({});
       store_->close();
     }
-    if (verifier_.joinable()) verifier_.join();  // its check ends with the store's
+    if (audit_keeper_) audit_keeper_->stop();  // its check ends with the store's
   }
 
  private:
@@ -219,32 +227,16 @@ class Server {
     return pointers;
   }
 
-  /// The deep check goes on behind the start, so that it costs no start-up time.
-  void check_audit() {
-    auto valid = metrics_.gauge(telemetry::kAuditChainValid);
-    valid.set(1);
-    const auto verdict = store_->verify_audit();
-    if (!verdict) {
-      log_.warning("audit_unchecked", "the audit chains could not be checked", {{"reason", verdict.error().detail}});
-      return;
-    }
-    valid.set(verdict->valid ? 1 : 0);
-    if (verdict->valid)
-      log_.info("audit_checked", "every audit chain holds", {{"records", verdict->records}});
-    else
-      log_.error("audit_broken", "an audit chain does not hold", {{"first_bad", verdict->first_bad.value_or("")}});
-  }
-
   const Configuration& configuration_;
   telemetry::Log& log_;
   telemetry::Metrics metrics_;
-  std::unique_ptr<security::TokenVerifier> tokens_;
   std::unique_ptr<Assets> assets_;
   std::unique_ptr<store::Store> store_;
+  std::unique_ptr<security::Authority> authority_;
   std::unique_ptr<pipeline::Acceptor> acceptor_;
   std::vector<std::unique_ptr<pipeline::Courier>> couriers_;
   std::unique_ptr<http::Service> service_;
-  std::thread verifier_;
+  std::unique_ptr<AuditKeeper> audit_keeper_;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// token, health, audit verify: short commands without a room of their own.
+// token, health: short commands without a room of their own.
 
 #include <cstdio>
 
@@ -6,7 +6,6 @@
 #include "app/web_client.hpp"
 #include "detection/json_writer.hpp"
 #include "security/token.hpp"
-#include "store/sqlite/engine.hpp"
 
 namespace detection::app {
 namespace {
@@ -62,7 +61,8 @@ int health(const Configuration& configuration, const HealthArguments& arguments)
   std::string url = arguments.url;
   if (url.empty()) {
     // A service that listens on every address is asked on the loopback.
-    std::string listen = configuration.text("listen");
+    // and one that speaks TLS on its plain port: its certificate is not made for the loopback.
+    std::string listen = configuration.text(configuration.text("tls-cert-file").empty() ? "listen" : "metrics-listen");
     if (listen.starts_with(":")) listen = "127.0.0.1" + listen;
     if (listen.starts_with("0.0.0.0:")) listen = "127.0.0.1" + listen.substr(7);
     if (listen.starts_with("[::]:")) listen = "[::1]" + listen.substr(4);
@@ -77,53 +77,6 @@ int health(const Configuration& configuration, const HealthArguments& arguments)
   else
     std::printf("%s: %ld\n", arguments.ready ? "ready" : "health", answer->status);
   return answer->status == 200 ? kDone : kFailed;
-}
-
-int audit_verify(const Configuration& configuration, bool json) {
-  store::sqlite::Options options;
-  options.directory = configuration.text("data-dir");
-  options.read_only = true;
-  auto store = store::sqlite::open(options);
-  if (!store) return failed(store.error());
-  const auto verdict = (*store)->verify_audit();
-  if (!verdict) return failed(verdict.error());
-  if (json) {
-    std::string out;
-    json::Writer w(out);
-    w.begin_object();
-    w.key("valid");
-    w.boolean(verdict->valid);
-    w.key("records");
-    w.integer(verdict->records);
-    w.key("chains");
-    w.begin_array();
-    for (const auto& chain : verdict->chains) {
-      w.begin_object();
-      w.key("name");
-      w.string(chain.name);
-      w.key("records");
-      w.integer(chain.records);
-      w.key("head_sha256");
-      w.string(chain.head_sha256);
-      w.end_object();
-    }
-    w.end_array();
-    w.key("first_bad");
-    if (verdict->first_bad)
-      w.string(*verdict->first_bad);
-    else
-      w.null();
-    w.end_object();
-    std::printf("%s\n", out.c_str());
-  } else {
-    std::printf("%s: %lld records in %zu chains\n", verdict->valid ? "valid" : "NOT VALID",
-                static_cast<long long>(verdict->records), verdict->chains.size());
-    for (const auto& chain : verdict->chains)
-      std::printf("  %s: %lld records, head %s\n", chain.name.c_str(), static_cast<long long>(chain.records),
-                  chain.head_sha256.c_str());
-    if (verdict->first_bad) std::printf("  first bad: %s\n", verdict->first_bad->c_str());
-  }
-  return verdict->valid ? kDone : kFailed;
 }
 
 }  // namespace detection::app

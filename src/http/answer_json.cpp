@@ -90,6 +90,20 @@ void time_member(json::Writer& w, std::string_view key, UtcMicros time) {
   w.string(format_rfc3339_us(time));
 }
 
+void verification_member(json::Writer& w, const std::optional<store::Decision>& decision) {
+  w.key("verification");
+  if (!decision) return w.null();
+  w.begin_object();
+  w.key("verified");
+  w.boolean(decision->verified);
+  w.key("notes");
+  w.string(decision->notes);
+  w.key("actor");
+  w.string(decision->actor);
+  time_member(w, "time", decision->at);
+  w.end_object();
+}
+
 void record_members(json::Writer& w, const store::StoredDetection& stored, const store::DeliveryStatus& delivery) {
   const auto& located = stored.located;
   answer_members(w, located, delivery);
@@ -110,6 +124,7 @@ void record_members(json::Writer& w, const store::StoredDetection& stored, const
   time_member(w, "received", located.received);
   w.key("exercise");
   w.boolean(located.exercise);
+  verification_member(w, stored.decision);
   w.key("request");
   w.raw(stored.request_json.empty() ? std::string_view("null") : std::string_view(stored.request_json));
 }

@@ -8,7 +8,16 @@
 #include <string>
 #include <vector>
 
+#include "http/audit_check.hpp"
+#include "http/auth_watch.hpp"
+#include "http/client_credentials.hpp"
+#include "http/cors.hpp"
+#include "http/feed_hub.hpp"
+#include "http/known_credentials.hpp"
+#include "http/rate_limit.hpp"
+#include "http/read_cache.hpp"
 #include "http/request_metrics.hpp"
+#include "http/route_table.hpp"
 #include "http/server.hpp"
 #include "http/service.hpp"
 #include "http/workers.hpp"
@@ -37,6 +46,13 @@ struct ApiState {
   const Server* server = nullptr;
   Workers workers;
   Workers scraper;  ///< so that a scrape does not wait behind batches
+  FeedHub feed;
+  RateGates gates;
+  KnownCredentials known;
+  AuthWatch auth_watch;
+  ReadCache reads;
+  AuditCheck audit_check;
+  const Cors cors;
 };
 
 class Api final : public Handler {
@@ -47,6 +63,7 @@ class Api final : public Handler {
   [[nodiscard]] std::expected<std::size_t, Refusal> head(Exchange& exchange) override;
   void request(Exchange& exchange) override;
   void answered(const Exchange& exchange, unsigned status) override;
+  void stream_over(Exchange& exchange) override { state_.feed.over(exchange); }
 
  private:
   /// Where committed jobs come back: one post for each commit.
@@ -76,15 +93,31 @@ class Api final : public Handler {
   };
   struct Rendered {
     std::string_view content_type = "application/json";
-    std::string body;
+    std::string body{};
+    unsigned status = 200;
+    std::string headers{};  ///< lines, each ended by CRLF
   };
   using Reading = std::move_only_function<Result<Rendered>()>;
 
   // api.cpp
-  [[nodiscard]] std::optional<Refusal> authenticate(Exchange& x, security::Scope scope);
-  [[nodiscard]] std::optional<Refusal> negotiate(Exchange& x, Route route);
+  [[nodiscard]] std::expected<std::size_t, Refusal> unknown_path(const Exchange& x) const;
+  [[nodiscard]] std::optional<Refusal> negotiate(Exchange& x, Route route);  // api_negotiate.cpp
+  [[nodiscard]] std::size_t body_bytes_most(const Exchange& x, Route route) const;
+  void answer_preflight(Exchange& x);
   void refuse(Exchange& x, Error error);
   void defer(Exchange& x);
+
+  // api_access.cpp
+  using Time = RateLimiter::Time;
+  [[nodiscard]] ClientAddress client_of(const Exchange& x) const;
+  [[nodiscard]] std::optional<Refusal> admit(Exchange& x, Route route, const MethodSpec& method);
+  [[nodiscard]] std::optional<Refusal> admit_anybody(Exchange& x, Route route);
+  [[nodiscard]] std::optional<Refusal> authenticate(Exchange& x, security::Scope scope);
+  [[nodiscard]] std::optional<Refusal> admit_unknown(Exchange& x, Time now);
+  [[nodiscard]] std::optional<Refusal> admit_subject(Exchange& x, security::Scope scope, Time now);
+  [[nodiscard]] Refusal unauthenticated(Exchange& x, AuthFailure reason, Refusal refusal);
+  [[nodiscard]] Refusal limited(Exchange& x, RateLimiter& limiter, const RateVerdict& verdict, RateScope scope);
+  void charge_batch(const Exchange& x, std::size_t items);
 
   // api_post.cpp
   [[nodiscard]] Result<store::Acceptance> prepare(const Exchange& x, DetectionParser& parser, UuidMint& mint) const;
@@ -102,13 +135,38 @@ class Api final : public Handler {
 
   // api_read.cpp
   void read(Exchange& x, Workers& workers, Reading reading);
+  void answer_tagged(Exchange& x, std::string_view content_type, std::string_view body, std::string_view etag,
+                     std::string_view headers);
+  [[nodiscard]] static Rendered tagged(Rendered rendered, std::string_view if_none_match);
   void get_list(Exchange& x);
   void get_one(Exchange& x, const Uuid& id);
   void get_cot(Exchange& x, const Uuid& id);
   void get_audit(Exchange& x, const Uuid& id);
   void get_delivery(Exchange& x);
 
+  // api_decide.cpp
+  void put_verify(Exchange& x, const Uuid& id);
+  void post_retry(Exchange& x, std::string_view sink);
+
+  // api_audit.cpp
+  void get_audit_search(Exchange& x);
+  void get_audit_verify(Exchange& x);
+
+  // api_auth.cpp
+  void count_grant(const ClientAddress& client, const GrantError* error);
+  void post_token(Exchange& x);
+  void post_revoke(Exchange& x);
+  void get_jwks(Exchange& x);
+
+  // api_keys.cpp
+  void get_api_keys(Exchange& x);
+  void post_api_key(Exchange& x);
+  void get_api_key(Exchange& x, std::string_view id);
+  void delete_api_key(Exchange& x, std::string_view id);
+  void post_rotate(Exchange& x, std::string_view id);
+
   // api_status.cpp
+  void get_docs(Exchange& x);
   void get_health(Exchange& x);
   void get_ready(Exchange& x);
   void get_metrics(Exchange& x);

@@ -42,6 +42,7 @@ void Api::run_batch(Exchange& x, Workers::Bench& bench) {
   auto detections = x.notes.other_form ? bench.parser.parse_lines(x.body, rules, kBatchMost)
                                        : bench.parser.parse_array(x.body, rules, kBatchMost);
   if (!detections) return refuse_later(x, std::move(detections.error()));
+  charge_batch(x, detections->size());
 
   const pipeline::Provenance from{x.notes.principal->subject, x.request_id, x.received};
   auto job = std::make_unique<store::CommitJob>();

@@ -5,49 +5,16 @@
 #include "detection/json_writer.hpp"
 #include "http/api.hpp"
 #include "http/detection_json.hpp"
+#include "http/etag.hpp"
 #include "http/list_query.hpp"
+#include "http/resource_json.hpp"
 
 namespace detection::http {
 namespace {
 
-std::unexpected<Error> no_such_detection(const Uuid& id) {
-  return fail(ErrorCode::kNotFound, "there is no detection " + to_string(id));
-}
-
-/// The record of an id, or why there is none.
-Result<store::StoredDetection> find(store::Store& store, const Uuid& id) {
-  auto found = store.find(id);
-  if (!found) return std::unexpected(std::move(found.error()));
-  if (!*found) return no_such_detection(id);
-  return std::move(**found);
-}
-
-void optional_time(json::Writer& w, std::string_view key, const std::optional<UtcMicros>& time) {
-  w.key(key);
-  if (time)
-    w.string(format_rfc3339_us(*time));
-  else
-    w.null();
-}
-
-void append_audit_event(json::Writer& w, const store::AuditEvent& event) {
-  w.begin_object();
-  w.key("time");
-  w.string(format_rfc3339_us(event.at));
-  w.key("type");
-  w.string(event.type);
-  w.key("severity");
-  w.string(event.severity);
-  w.key("actor");
-  w.string(event.actor);
-  w.key("chain");
-  w.string(event.chain);
-  w.key("record");
-  w.integer(event.record);
-  w.key("detail");
-  w.raw(event.detail_json.empty() ? std::string_view("{}") : std::string_view(event.detail_json));
-  w.end_object();
-}
+constexpr std::string_view kVaryAccept = "Vary: Accept\r\n";
+/// Its delivery goes on: whoever keeps it asks again each time.
+constexpr std::string_view kOfRecord = "Vary: Accept\r\nCache-Control: private, no-cache\r\n";
 
 void append_sink(json::Writer& w, const pipeline::CourierStatus& courier, const store::SinkQueue* queue) {
   const auto& connection = courier.connection;
@@ -66,7 +33,7 @@ void append_sink(json::Writer& w, const pipeline::CourierStatus& courier, const 
   w.integer(queue ? queue->delivered : 0);
   w.key("dead_letters");
   w.integer(queue ? queue->dead_letters : 0);
-  optional_time(w, "oldest_queued", queue ? queue->oldest_queued : std::nullopt);
+  append_time(w, "oldest_queued", queue ? queue->oldest_queued : std::nullopt);
   w.key("connects");
   w.integer(connection.connects);
   w.key("attempts");
@@ -95,14 +62,30 @@ void Api::read(Exchange& x, Workers& workers, Reading reading) {
   const bool taken = workers.post([this, &x, reading = std::move(reading)](Workers::Bench&) mutable {
     loop_.post([this, &x, result = reading()]() mutable {
       if (!result) return refuse(x, std::move(result.error()));
-      Answer form;
-      form.content_type = result->content_type;
+      const Answer form{.status = result->status, .content_type = result->content_type, .headers = result->headers};
       x.answer_large(form, std::move(result->body));
     });
   });
   if (taken) return;
   state_.metrics.refused("worker_queue");
   refuse(x, {ErrorCode::kStoreUnavailable, "the service has as much to read as it takes"});
+}
+
+void Api::answer_tagged(Exchange& x, std::string_view content_type, std::string_view body, std::string_view etag,
+                        std::string_view headers) {
+  headers_.clear();
+  headers_.append("ETag: ").append(etag).append("\r\n").append(headers);
+  if (names_etag(x.head.if_none_match, etag)) return x.answer({.status = 304, .headers = headers_});
+  x.answer({.content_type = content_type, .headers = headers_, .body = body});
+}
+
+Api::Rendered Api::tagged(Rendered rendered, std::string_view if_none_match) {
+  const auto etag = etag_of(rendered.body);
+  rendered.headers.append("ETag: ").append(etag).append("\r\n");
+  if (!names_etag(if_none_match, etag)) return rendered;
+  rendered.status = 304;
+  rendered.body.clear();
+  return rendered;
 }
 
 void Api::get_list(Exchange& x) {
@@ -113,6 +96,7 @@ void Api::get_list(Exchange& x) {
     if (!page) return std::unexpected(std::move(page.error()));
     Rendered rendered;
     if (geo) rendered.content_type = "application/geo+json";
+    rendered.headers = kVaryAccept;
     rendered.body = geo ? "{\"type\":\"FeatureCollection\",\"features\":[" : "{\"items\":[";
     bool first = true;
     for (const auto& [stored, delivery] : page->items) {
@@ -131,30 +115,32 @@ void Api::get_list(Exchange& x) {
 
 void Api::get_one(Exchange& x, const Uuid& id) {
   if (x.notes.wants_xml) return get_cot(x, id);
-  read(x, state_.workers, [this, id]() -> Result<Rendered> {
-    const auto stored = find(state_.rooms.store, id);
-    if (!stored) return std::unexpected(stored.error());
-    const auto delivery = state_.rooms.store.delivery_status(id);
-    if (!delivery) return std::unexpected(delivery.error());
+  read(x, state_.workers, [this, id, if_none_match = x.head.if_none_match]() -> Result<Rendered> {
+    const auto record = read_detection(state_.rooms.store, state_.reads, id);
+    if (!record) return std::unexpected(record.error());
     Rendered rendered;
-    append_record(rendered.body, *stored, *delivery);
-    return rendered;
+    append_record(rendered.body, *record->stored, record->delivery);
+    rendered.headers = kOfRecord;
+    return tagged(std::move(rendered), if_none_match);
   });
 }
 
 void Api::get_cot(Exchange& x, const Uuid& id) {
-  read(x, state_.workers, [this, id]() -> Result<Rendered> {
-    const auto stored = find(state_.rooms.store, id);
+  const bool negotiated = x.notes.wants_xml;
+  read(x, state_.workers, [this, id, negotiated]() -> Result<Rendered> {
+    const auto stored = find_detection(state_.rooms.store, state_.reads, id);
     if (!stored) return std::unexpected(stored.error());
-    Rendered rendered{"application/xml", {}};
-    cot::append_xml(rendered.body, cot::make_event(stored->located, system_now(), state_.rooms.event));
+    // Its stale time is new each time: no tag.
+    Rendered rendered{.content_type = "application/xml", .headers = std::string(negotiated ? kVaryAccept : "")};
+    cot::append_xml(rendered.body, cot::make_event((*stored)->located, system_now(), state_.rooms.event));
     return rendered;
   });
 }
 
 void Api::get_audit(Exchange& x, const Uuid& id) {
   read(x, state_.workers, [this, id]() -> Result<Rendered> {
-    if (const auto stored = find(state_.rooms.store, id); !stored) return std::unexpected(stored.error());
+    const auto stored = find_detection(state_.rooms.store, state_.reads, id);
+    if (!stored) return std::unexpected(stored.error());
     const auto events = state_.rooms.store.timeline(id);
     if (!events) return std::unexpected(events.error());
     Rendered rendered;

@@ -2,6 +2,8 @@
 
 #include "detection/json_writer.hpp"
 #include "http/api.hpp"
+#include "http/docs_page.hpp"
+#include "http/etag.hpp"
 #include "http/open_api.hpp"
 #include "http/problem.hpp"
 
@@ -91,9 +93,16 @@ void Api::get_metrics(Exchange& x) {
 }
 
 void Api::get_open_api(Exchange& x) {
-  Answer form;
-  form.body = kOpenApiDocument;
-  x.answer(form);
+  static const std::string tag = etag_of(open_api_document());
+  answer_tagged(x, "application/json", open_api_document(), tag, "Cache-Control: no-cache\r\n");
+}
+
+void Api::get_docs(Exchange& x) {
+  const auto& page = docs_page();
+  static const std::string tag = etag_of(page.html);
+  static const std::string headers =
+      "Cache-Control: no-cache\r\nContent-Security-Policy: " + page.content_security_policy + "\r\n";
+  answer_tagged(x, "text/html; charset=utf-8", page.html, tag, headers);
 }
 
 void Api::get_problem(Exchange& x, std::string_view code) {
@@ -104,7 +113,6 @@ void Api::get_problem(Exchange& x, std::string_view code) {
   if (x.notes.other_form) {
     append_problem_page_html(body_, *known);
     form.content_type = "text/html; charset=utf-8";
-    form.headers = "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'\r\n";
   } else {
     append_problem_page_json(body_, *known);
   }

@@ -13,6 +13,7 @@ namespace detection::http {
   return (bytes + 2) / 3 * 4;
 }
 
+[[nodiscard]] std::string encode_base64(std::string_view bytes);
 [[nodiscard]] std::optional<std::string> decode_base64(std::string_view text);
 
 }  // namespace detection::http

@@ -1,10 +1,9 @@
 #include "http/connection.hpp"
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/write.hpp>
 
 #include <algorithm>
-#include <charconv>
+#include <array>
 #include <cstring>
 
 #include "http/detection_json.hpp"
@@ -24,10 +23,10 @@ constexpr std::size_t kRefusedBodyMost = 64u << 10;
 /// Bodies up to this are not counted against large_bodies_most.
 constexpr std::size_t kSmallBody = 64u << 10;
 constexpr std::size_t kLingerBytesMost = 4u << 20;
-constexpr milliseconds kLinger{1'000};
+/// What the reader of a stream may send, though nobody reads it.
+constexpr std::size_t kIdleChatterMost = 64u << 10;
 constexpr milliseconds kHurry{1'000};
 constexpr milliseconds kHurryFresh{250};
-constexpr std::size_t kKeptBytes = 64u << 10;  ///< larger strings are given back between requests
 constexpr std::size_t kRequestIdMost = 128;
 constexpr std::size_t kRequestLineExtra = 32;  ///< method, blanks and version beside the target
 
@@ -38,22 +37,15 @@ bool is_sane_request_id(std::string_view text) noexcept {
   });
 }
 
-void append_decimal(std::string& out, std::size_t value) {
-  char text[20];
-  out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
-}
-
-void shrink(std::string& text) {
-  if (text.capacity() > kKeptBytes)
-    text = {};
-  else
-    text.clear();
-}
-
 }  // namespace
 
-Connection::Connection(EventLoop& loop, Socket socket, Handler& handler, Port port, bool counted)
-    : loop_(loop), socket_(std::move(socket)), handler_(handler), port_(port), counted_(counted) {
+Connection::Connection(EventLoop& loop, Channel channel, Handler& handler, Port port, bool counted)
+    : loop_(loop),
+      channel_(std::move(channel)),
+      handler_(handler),
+      port_(port),
+      counted_(counted),
+      phase_(channel_.encrypted() ? Phase::kHandshake : Phase::kIdle) {
   if (!counted_) return;
   loop_.state().connections[static_cast<std::size_t>(port_)].fetch_add(1, std::memory_order_relaxed);
   if (port_ == Port::kApi) loop_.state().connections_gauge.add(1);
@@ -73,7 +65,31 @@ void Connection::set_deadline(milliseconds from_now) {
 void Connection::start() {
   // Until the first byte the header's limit holds: who connects means to ask something.
   set_deadline(loop_.stopping() ? kHurryFresh : loop_.state().limits.header_timeout);
-  read();
+  if (phase_ == Phase::kIdle) return begin();
+  channel_.async_handshake(
+      [self = boost::intrusive_ptr<Connection>(this)](Channel::Outcome outcome) { self->on_handshake(outcome); });
+}
+
+void Connection::on_handshake(Channel::Outcome outcome) {
+  if (phase_ != Phase::kHandshake) return;
+  if (outcome == Channel::Outcome::kDone) {
+    phase_ = Phase::kIdle;
+    set_deadline(loop_.stopping() ? kHurryFresh : loop_.state().limits.header_timeout);
+    return begin();
+  }
+  channel_.drop_tls();
+  if (outcome == Channel::Outcome::kPlainHttp)
+    return fail(ErrorCode::kMalformedRequest, "this port speaks TLS: the address begins with https://", "tls");
+  // Who only looked whether the port is open is no failure.
+  if (outcome != Channel::Outcome::kEnded) loop_.state().refused("tls");
+  linger();
+}
+
+void Connection::begin() {
+  if (counted_)
+    read();
+  else
+    turn_away();
 }
 
 void Connection::turn_away() {
@@ -86,7 +102,8 @@ void Connection::turn_away() {
 void Connection::read() {
   if (reading_ || phase_ == Phase::kClosed) return;
   if (begin_ == end_) begin_ = end_ = 0;
-  const std::size_t wanted = phase_ == Phase::kBody || phase_ == Phase::kLingering ? kReadBytesLarge : kReadBytes;
+  // What is only read off needs no large buffer either: whoever was refused would be the costliest client.
+  const std::size_t wanted = phase_ == Phase::kBody ? kReadBytesLarge : kReadBytes;
   // A small body needs no large buffer.
   const bool enough = phase_ == Phase::kBody && head.content_length.value_or(kReadBytesLarge) <= kReadBytes;
   const std::size_t room = enough ? kReadBytes : wanted;
@@ -100,24 +117,16 @@ void Connection::read() {
     if (buffer_.size() - end_ < room) buffer_.resize(end_ + room);
   }
   reading_ = true;
-  socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
-                          [self = boost::intrusive_ptr<Connection>(this)](const ErrorCodeOf& error, std::size_t bytes) {
-                            self->on_read(error, bytes);
-                          });
+  channel_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
+                           [self = boost::intrusive_ptr<Connection>(this)](
+                               const ErrorCodeOf& error, std::size_t bytes) { self->on_read(error, bytes); });
 }
 
 void Connection::on_read(const ErrorCodeOf& error, std::size_t bytes) {
   reading_ = false;
   if (phase_ == Phase::kClosed) return;
-  if (phase_ == Phase::kLingering) {
-    discarded_bytes_ += bytes;
-    begin_ = end_ = 0;
-    if (error || discarded_bytes_ > kLingerBytesMost)
-      close();
-    else
-      read();
-    return;
-  }
+  if (phase_ == Phase::kLingering) return while_lingering(error, bytes);
+  if (phase_ == Phase::kStreaming) return while_streaming(error, bytes);
   if (error == asio::error::eof) {
     // Half-closed: whoever stopped in the middle of a request is told so.
     if (phase_ == Phase::kHead || phase_ == Phase::kBody)
@@ -133,6 +142,25 @@ void Connection::on_read(const ErrorCodeOf& error, std::size_t bytes) {
   if (phase_ == Phase::kWriting) return;  // refused already; what still comes is read off by linger()
   end_ += bytes;
   feed();
+}
+
+void Connection::while_lingering(const ErrorCodeOf& error, std::size_t bytes) {
+  discarded_bytes_ += bytes;
+  begin_ = end_ = 0;
+  if (error || discarded_bytes_ > kLingerBytesMost)
+    close();
+  else
+    read();
+}
+
+/// The read is there to see at once that the reader has left; a half-closed one is taken for gone.
+void Connection::while_streaming(const ErrorCodeOf& error, std::size_t bytes) {
+  discarded_bytes_ += bytes;
+  begin_ = end_ = 0;
+  if (error || discarded_bytes_ > kIdleChatterMost)
+    close();
+  else
+    read();
 }
 
 void Connection::feed() {
@@ -230,7 +258,8 @@ void Connection::on_head() {
   if (!parser_->expects_continue() || http10_ || parser_->is_done() || buffered() > 0) return;
   static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
   ErrorCodeOf error;
-  if (socket_.write_some(asio::buffer(kContinue), error) != kContinue.size()) close();
+  const std::array<asio::const_buffer, 1> text{asio::buffer(kContinue)};
+  if (channel_.write_some(text, error) != kContinue.size()) close();
 }
 
 void Connection::on_refused_head(Refusal refusal) {
@@ -298,7 +327,7 @@ bool Connection::account_body() {
 void Connection::release_body() {
   if (accounted_ > 0) loop_.state().large_body_bytes.fetch_sub(accounted_, std::memory_order_relaxed);
   accounted_ = 0;
-  shrink(body);
+  give_back(body);
 }
 
 void Connection::complete() {
@@ -315,7 +344,7 @@ void Connection::complete() {
 
 void Connection::fail(ErrorCode code, std::string detail, std::string_view reason, std::string headers) {
   if (!reason.empty()) loop_.state().refused(reason);
-  if (phase_ == Phase::kIdle || phase_ == Phase::kHead) arrived = steady_clock::now();
+  if (phase_ <= Phase::kHead) arrived = steady_clock::now();
   keep_alive_ = false;
   refusal_.reset();
   release_body();
@@ -327,7 +356,7 @@ void Connection::refuse(const Refusal& refusal) {
   problem_.clear();
   // The path is the caller's text and may be anything that is no blank: only plain ones are shown.
   const bool plain = std::ranges::all_of(head.path, [](char c) { return c > 0x20 && c < 0x7f; });
-  append_problem(problem_, refusal.error, plain ? head.path : std::string_view{});
+  append_problem(problem_, refusal.error, plain ? head.path : std::string_view{}, refusal.members);
   Answer form;
   form.status = http_status(refusal.error.code);
   form.content_type = "application/problem+json";
@@ -336,119 +365,12 @@ void Connection::refuse(const Refusal& refusal) {
   answer(form);
 }
 
-bool Connection::keeps_alive() const {
-  return keep_alive_ && !loop_.stopping() && !loop_.state().draining.load(std::memory_order_relaxed);
-}
-
-void Connection::compose(const Answer& form, std::size_t body_bytes) {
-  const auto now_s = system_now().count / 1'000'000;
-  close_after_ = !keeps_alive();
-  out_.clear();
-  out_.append("HTTP/1.1 ");
-  append_decimal(out_, form.status);
-  out_.append(" ").append(status_reason(form.status)).append("\r\nServer: detection-api\r\nDate: ");
-  out_.append(loop_.date(now_s)).append("\r\nContent-Type: ").append(form.content_type);
-  out_.append("\r\nContent-Length: ");
-  append_decimal(out_, body_bytes);
-  out_.append("\r\nX-Request-ID: ").append(request_id).append("\r\n").append(form.headers);
-  if (close_after_)
-    out_.append("Connection: close\r\n");
-  else if (http10_)
-    out_.append("Connection: keep-alive\r\n");
-  out_.append("\r\n");
-}
-
-void Connection::answer(const Answer& form) {
-  compose(form, form.body.size());
-  if (head.method != Method::kHead) out_.append(form.body);
-  write(form.status);
-}
-
-void Connection::answer_large(const Answer& form, std::string large) {
-  compose(form, large.size());
-  if (head.method != Method::kHead) large_out_ = std::move(large);
-  write(form.status);
-}
-
-void Connection::write(unsigned status) {
-  const boost::intrusive_ptr<Connection> keep(this);
-  handler_.answered(*this, status);
-  self_.reset();
-  if (phase_ == Phase::kClosed) return;
-  phase_ = Phase::kWriting;
-  written_ = 0;
-  // Nearly always the kernel takes all of it at once.
-  ErrorCodeOf error;
-  const std::array<asio::const_buffer, 2> whole{asio::buffer(out_), asio::buffer(large_out_)};
-  written_ = socket_.write_some(whole, error);
-  if (error && error != asio::error::would_block) {
-    close();
-    return;
-  }
-  if (written_ == out_.size() + large_out_.size()) {
-    finished();
-    return;
-  }
-  set_deadline(loop_.state().limits.write_timeout);
-  const auto first = std::min(written_, out_.size());
-  const std::array<asio::const_buffer, 2> rest{asio::buffer(out_) + first,
-                                               asio::buffer(large_out_) + (written_ - first)};
-  asio::async_write(socket_, rest, [self = keep](const ErrorCodeOf& e, std::size_t) { self->on_written(e); });
-}
-
-void Connection::on_written(const ErrorCodeOf& error) {
-  if (phase_ != Phase::kWriting) return;
-  if (error)
-    close();
-  else
-    finished();
-}
-
-void Connection::finished() {
-  ++served_;
-  release_body();
-  shrink(out_);
-  shrink(problem_);
-  large_out_ = {};
-  notes = {};
-  if (close_after_) {
-    linger();
-    return;
-  }
-  if (loop_.stopping() && buffered() == 0) {
-    close();
-    return;
-  }
-  phase_ = Phase::kIdle;
-  set_deadline(loop_.state().limits.idle_timeout);
-  if (buffered() == 0 && buffer_.size() > kReadBytes * 2) {
-    buffer_ = {};
-    begin_ = end_ = 0;
-  }
-  feed();
-}
-
-/// Closing with unread input would reset the connection, and the answer with it.
-void Connection::linger() {
-  ErrorCodeOf error;
-  socket_.shutdown(Socket::shutdown_send, error);
-  if (error) {
-    close();
-    return;
-  }
-  phase_ = Phase::kLingering;
-  set_deadline(kLinger);
-  discarded_bytes_ = 0;
-  begin_ = end_ = 0;
-  read();
-}
-
 void Connection::close() {
   if (phase_ == Phase::kClosed) return;
   phase_ = Phase::kClosed;
   deadline_ = SteadyTime::max();
-  ErrorCodeOf ignored;
-  socket_.close(ignored);
+  channel_.close();
+  tell_over();
 }
 
 void Connection::sweep(SteadyTime now) {
@@ -456,12 +378,17 @@ void Connection::sweep(SteadyTime now) {
   const boost::intrusive_ptr<Connection> keep(this);
   deadline_ = SteadyTime::max();
   switch (phase_) {
+    case Phase::kHandshake:
+      loop_.state().refused("tls");
+      close();
+      break;
     case Phase::kHead: fail(ErrorCode::kTimeout, "the header did not arrive in time", "header_timeout"); break;
     case Phase::kBody: fail(ErrorCode::kTimeout, "the body did not arrive in time", "body_timeout"); break;
     case Phase::kWriting:
       loop_.state().refused("write_timeout");
       close();
       break;
+    case Phase::kStreaming: cut(); break;
     case Phase::kIdle:
     case Phase::kLingering: close(); break;
     case Phase::kWorking:
@@ -474,8 +401,10 @@ void Connection::hurry(SteadyTime now) {
     close();
   else if (phase_ == Phase::kIdle)
     deadline_ = std::min(deadline_, now + kHurryFresh);
-  else if (phase_ == Phase::kHead)
+  else if (phase_ == Phase::kHead || phase_ == Phase::kHandshake)
     deadline_ = std::min(deadline_, now + kHurry);
+  else if (phase_ == Phase::kStreaming)
+    end();
 }
 
 }  // namespace detection::http

@@ -5,40 +5,61 @@
 #include <boost/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
+#include <memory>
 #include <vector>
 
 #include "http/event_loop.hpp"
 #include "http/request_parser.hpp"
+#include "http/stream_queue.hpp"
 
 namespace detection::http {
 
 class Connection final : public Exchange,
+                         public Stream,
                          public ConnectionHook,
                          public boost::intrusive_ref_counter<Connection, boost::thread_unsafe_counter> {
  public:
-  /// `counted`: it has a place among the connections of its port.
-  Connection(EventLoop& loop, Socket socket, Handler& handler, Port port, bool counted);
+  /// `counted`: it has a place among the connections of its port; else it is one too many, and is told so.
+  Connection(EventLoop& loop, Channel channel, Handler& handler, Port port, bool counted);
   ~Connection();
 
   void start();
-  /// One too many: 503, then close.
-  void turn_away();
   void sweep(SteadyTime now);
   /// The server stops: ends what has not begun.
   void hurry(SteadyTime now);
   void close();
-  /// Lets go of a deferred answer that will never come.
-  void abandon() { self_.reset(); }
+  /// Lets go of a deferred answer that will never come, and of a stream. The loop turns no more.
+  void abandon();
 
   void answer(const Answer& answer) override;
   void answer_large(const Answer& answer, std::string body) override;
   void refuse(const Refusal& refusal) override;
   void defer() override { self_ = this; }
+  [[nodiscard]] Stream& begin_stream(const Answer& head) override;
+
+  bool send(std::shared_ptr<const std::string> chunk) override;
+  void end() override;
+  void when_drained(std::move_only_function<void()> task) override;
+  [[nodiscard]] bool cut_off() const override { return cut_off_; }
 
  private:
-  enum class Phase : std::uint8_t { kIdle, kHead, kBody, kWorking, kWriting, kLingering, kClosed };
+  enum class Phase : std::uint8_t {
+    kHandshake,
+    kIdle,
+    kHead,
+    kBody,
+    kWorking,
+    kWriting,
+    kStreaming,
+    kLingering,
+    kClosed
+  };
   using ErrorCodeOf = boost::system::error_code;
 
+  // connection.cpp: what comes in
+  void on_handshake(Channel::Outcome outcome);
+  void begin();
+  void turn_away();
   void read();
   void on_read(const ErrorCodeOf& error, std::size_t bytes);
   void feed();
@@ -51,23 +72,39 @@ class Connection final : public Exchange,
   void on_refused_head(Refusal refusal);
   void complete();
   void fail(ErrorCode code, std::string detail, std::string_view reason, std::string headers = {});
-  void compose(const Answer& answer, std::size_t body_bytes);
-  void write(unsigned status);
-  void on_written(const ErrorCodeOf& error);
-  void finished();
-  void linger();
   [[nodiscard]] bool account_body();
   void release_body();
+  void while_lingering(const ErrorCodeOf& error, std::size_t bytes);
+  void while_streaming(const ErrorCodeOf& error, std::size_t bytes);
+
+  // connection_answer.cpp: what goes out
+  void compose(const Answer& answer, std::size_t body_bytes);
+  void compose_stream(const Answer& answer);
+  void append_status(unsigned status);
+  void append_rest(const Answer& answer);
+  void write(unsigned status);
+  void write_more();
+  void finished();
+  void linger();
+  void flush();
+  void wait_to_flush();
+  void drained();
+  void cut();
+  void tell_over();
+  void over();
+
   [[nodiscard]] std::size_t buffered() const noexcept { return end_ - begin_; }
   [[nodiscard]] bool keeps_alive() const;
+  [[nodiscard]] bool keeps_serving() const;
+  static void give_back(std::string& text);
   void set_deadline(std::chrono::milliseconds from_now);
 
   EventLoop& loop_;
-  Socket socket_;
+  Channel channel_;
   Handler& handler_;
   const Port port_;
   const bool counted_;
-  Phase phase_ = Phase::kIdle;
+  Phase phase_;
   bool reading_ = false;
   bool feeding_ = false;
   bool close_after_ = false;
@@ -88,6 +125,13 @@ class Connection final : public Exchange,
   std::string out_, large_out_, problem_;
   std::size_t written_ = 0;
   boost::intrusive_ptr<Connection> self_;
+
+  std::unique_ptr<StreamQueue> stream_;  ///< from begin_stream() to Handler::stream_over
+  std::move_only_function<void()> on_drained_;
+  bool flushing_later_ = false;
+  bool ending_ = false;
+  bool over_told_ = false;
+  bool cut_off_ = false;
 };
 
 }  // namespace detection::http

@@ -51,15 +51,15 @@ void append_fix(std::string& out, const Fix& fix, const FlagVerdict& verdict);
 /// The answer of a POST: detection_id, the fix, cot, delivery.
 void append_answer(std::string& out, const LocatedDetection& located, const store::DeliveryStatus& delivery);
 
-/// One element of a list and the answer of GET .../{id}: the answer of the POST, then what was reported, and `request`
-/// (the stored, normalised request).
+/// One element of a list and the answer of GET .../{id}: the answer of the POST, then what was reported, `verification`
+/// (a person's decision, or null) and `request` (the stored, normalised request).
 void append_record(std::string& out, const store::StoredDetection& stored, const store::DeliveryStatus& delivery);
 
 /// The same as a GeoJSON Feature (RFC 7946): a point, everything else in `properties`.
 void append_feature(std::string& out, const store::StoredDetection& stored, const store::DeliveryStatus& delivery);
 
-/// RFC 9457 problem document.
-void append_problem(std::string& out, const Error& error, std::string_view instance);
+/// RFC 9457 problem document; `members`: further ones, as JSON text ("scope":"admin").
+void append_problem(std::string& out, const Error& error, std::string_view instance, std::string_view members = {});
 
 /// The one map from codes to statuses.
 [[nodiscard]] unsigned http_status(ErrorCode code) noexcept;

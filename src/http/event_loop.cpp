@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "http/connection.hpp"
+#include "http/tls_credentials.hpp"
 
 namespace detection::http {
 namespace {
@@ -27,7 +28,16 @@ milliseconds sweep_period(const ServerLimits& limits) {
   return std::clamp(shortest / 4, kSweepLeast, kSweepMost);
 }
 
+ClientAddress address_of(const asio::ip::tcp::endpoint& peer) {
+  const auto address = peer.address();
+  return address.is_v4() ? asio::ip::make_address_v6(asio::ip::v4_mapped, address.to_v4()).to_bytes()
+                         : address.to_v6().to_bytes();
+}
+
 }  // namespace
+
+ServerState::ServerState() = default;
+ServerState::~ServerState() = default;
 
 EventLoop::EventLoop(ServerState& state, std::uint64_t seed)
     : state_(state),
@@ -79,7 +89,7 @@ void EventLoop::join() {
 }
 
 void EventLoop::accept(Listener& listener) {
-  listener.acceptor.async_accept([this, &listener](const boost::system::error_code& error, Socket socket) {
+  const auto done = [this, &listener](const boost::system::error_code& error, Socket socket) {
     if (!listener.acceptor.is_open()) return;
     if (error && error != asio::error::connection_aborted) {
       state_.refused("accept");
@@ -89,12 +99,14 @@ void EventLoop::accept(Listener& listener) {
       });
       return;
     }
-    if (!error) accepted(std::move(socket), listener.port);
+    if (!error) accepted(std::move(socket), listener);
     accept(listener);
-  });
+  };
+  listener.acceptor.async_accept(listener.peer, done);
 }
 
-void EventLoop::accepted(Socket socket, Port port) {
+void EventLoop::accepted(Socket socket, const Listener& listener) {
+  const auto port = listener.port;
   boost::system::error_code error;
   socket.non_blocking(true, error);
   socket.set_option(asio::ip::tcp::no_delay(true), error);
@@ -105,13 +117,22 @@ void EventLoop::accepted(Socket socket, Port port) {
     state_.refused("connections");
     return;
   }
-  const boost::intrusive_ptr<Connection> connection(
-      new Connection(*this, std::move(socket), *handlers_[static_cast<std::size_t>(port)], port, room));
+  std::unique_ptr<TlsSession> tls;
+  if (state_.tls && port == Port::kApi) {
+    tls = state_.tls->open_session(socket.native_handle());
+    if (!tls) return state_.refused("tls");
+  }
+  const boost::intrusive_ptr<Connection> connection(new Connection(
+      *this, {std::move(socket), std::move(tls)}, *handlers_[static_cast<std::size_t>(port)], port, room));
+  connection->peer = address_of(listener.peer);
   connections_.push_back(*connection);
-  if (room)
-    connection->start();
-  else
-    connection->turn_away();
+  connection->start();
+}
+
+void EventLoop::end_streams() {
+  post([this] {
+    for (auto at = connections_.begin(); at != connections_.end();) (at++)->end();
+  });
 }
 
 void EventLoop::begin_stop(SteadyTime by) {
@@ -126,9 +147,9 @@ void EventLoop::begin_stop(SteadyTime by) {
     boost::system::error_code error;
     while (true) {
       Socket socket(io_);
-      listener->acceptor.accept(socket, error);
+      listener->acceptor.accept(socket, listener->peer, error);
       if (error) break;
-      accepted(std::move(socket), listener->port);
+      accepted(std::move(socket), *listener);
     }
     listener->acceptor.close(error);
   }

@@ -2,7 +2,6 @@
 // One event thread: its io_context, listeners and connections. For the server's own .cpp files.
 
 #include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -15,14 +14,13 @@
 #include <vector>
 
 #include "detection/uuid.hpp"
+#include "http/channel.hpp"
 #include "http/server.hpp"
 
 namespace detection::http {
 
-namespace asio = boost::asio;
+class TlsCredentials;
 
-using Executor = asio::io_context::executor_type;
-using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
 using Acceptor = asio::basic_socket_acceptor<asio::ip::tcp, Executor>;
 using Timer =
     asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
@@ -39,6 +37,10 @@ struct ServerState {
   std::array<std::atomic<std::size_t>, 2> connections{};  ///< by Port
   std::atomic<std::size_t> large_body_bytes{0};
   std::atomic<bool> draining{false};
+  std::unique_ptr<TlsCredentials> tls{};  ///< of the API port, or none
+
+  ServerState();
+  ~ServerState();
 };
 
 class EventLoop final : public Loop {
@@ -52,6 +54,8 @@ class EventLoop final : public Loop {
   /// Takes a bound and listening socket.
   void listen(int descriptor, bool ipv6, Port port);
   void start();
+  /// Ends the streams. Any thread.
+  void end_streams();
   /// Asks the thread to end by `by`.
   void stop(SteadyTime by);
   void join();
@@ -73,12 +77,13 @@ class EventLoop final : public Loop {
   struct Listener {
     Acceptor acceptor;
     Port port;
+    asio::ip::tcp::endpoint peer{};  ///< of the connection that is being accepted
   };
   using Connections = boost::intrusive::list<Connection, boost::intrusive::constant_time_size<false>,
                                              boost::intrusive::base_hook<ConnectionHook>>;
 
   void accept(Listener& listener);
-  void accepted(Socket socket, Port port);
+  void accepted(Socket socket, const Listener& listener);
   void begin_stop(SteadyTime by);
   void schedule_sweep();
   void sweep();

@@ -4,6 +4,7 @@
 // Threads: each connection lives on one event thread (Loop), and so do its Exchange and the Handler that answers it.
 // Work done elsewhere comes back by Loop::post.
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +26,9 @@ enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kDelete, kPatch, kO
 inline constexpr std::size_t kMethods = 8;
 [[nodiscard]] std::string_view method_name(Method method) noexcept;  ///< "other" for kOther
 
+/// An IPv6 address, or an IPv4 one mapped into it (::ffff:a.b.c.d), in network order.
+using ClientAddress = std::array<std::uint8_t, 16>;
+
 /// What the head of a request says. The views live until its answer is given.
 struct RequestHead {
   Method method = Method::kOther;
@@ -32,6 +36,12 @@ struct RequestHead {
   std::string_view path;   ///< of the target, still percent-encoded
   std::string_view query;  ///< behind '?', or empty
   std::string_view authorization, content_type, content_encoding, accept, idempotency_key, request_id;
+  std::string_view api_key;           ///< X-API-Key
+  std::string_view if_none_match;     ///< several lines: empty, as if it were absent
+  std::string_view last_event_id;     ///< Last-Event-ID
+  std::string_view origin;            ///< Origin
+  std::string_view requested_method;  ///< Access-Control-Request-Method
+  std::string_view forwarded_for;     ///< X-Forwarded-For, the last line of several
   bool has_accept = false, has_content_type = false, has_idempotency_key = false;
   std::optional<std::uint64_t> content_length{};
   bool chunked = false;
@@ -41,6 +51,7 @@ struct RequestHead {
 struct Refusal {
   Error error;
   std::string headers = {};
+  std::string members = {};  ///< further members of the document, as JSON text: "scope":"admin"
 };
 
 struct Answer {
@@ -58,6 +69,25 @@ struct Notes {
   bool in_progress = false;
   std::shared_ptr<const security::Principal> principal{};
   std::optional<std::string> failure{};  ///< why a 5xx was given, for the log
+  std::string headers{};                 ///< lines (each ended by CRLF) of whatever answer is given, streams too
+};
+
+/// An answer that goes on until one side ends it (server-sent events). On the loop's thread.
+class Stream {
+ public:
+  /// Queues a chunk; the same bytes may go to many. False: the stream is over, maybe because its reader is too slow and
+  /// was cut off (ServerLimits::stream_backlog_most); Handler::stream_over follows by itself.
+  virtual bool send(std::shared_ptr<const std::string> chunk) = 0;
+  /// Closes after what is queued. Handler::stream_over follows by itself.
+  virtual void end() = 0;
+  /// Calls `task` once, on this thread, when nothing is queued any more, which may be at once; never when the stream is
+  /// over before. One at a time: a later task takes the place of an earlier one.
+  virtual void when_drained(std::move_only_function<void()> task) = 0;
+  /// It ended because its reader was too slow.
+  [[nodiscard]] virtual bool cut_off() const = 0;
+
+ protected:
+  ~Stream() = default;
 };
 
 /// Where the event thread's work is queued.
@@ -77,6 +107,7 @@ class Exchange {
   std::string request_id;
   std::chrono::steady_clock::time_point arrived{};  ///< the last byte
   UtcMicros received{};                             ///< the same on the wall clock
+  ClientAddress peer{};                             ///< the other end of the connection
   Notes notes{};
 
   /// Exactly once; on the loop's thread. The exchange may be gone when it returns.
@@ -86,6 +117,9 @@ class Exchange {
   virtual void refuse(const Refusal& refusal) = 0;
   /// The request is answered later: keeps the connection alive until then.
   virtual void defer() = 0;
+  /// In place of an answer: status, headers and no length; then whatever is sent. Also ends a defer(). The stream
+  /// lives until Handler::stream_over, which is always called, later, on this thread.
+  [[nodiscard]] virtual Stream& begin_stream(const Answer& head) = 0;
 
  protected:
   ~Exchange() = default;
@@ -101,6 +135,8 @@ class Handler {
   virtual void request(Exchange& exchange) = 0;
   /// An answer was given (also one that the server gave itself).
   virtual void answered(const Exchange& exchange, unsigned status) = 0;
+  /// The stream of this exchange is over; neither may be used any more.
+  virtual void stream_over(Exchange& exchange) { static_cast<void>(exchange); }
 };
 
 }  // namespace detection::http

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <vector>
+
+#include "http/body_fields.hpp"
 
 namespace detection::http {
 namespace {
@@ -14,37 +15,21 @@ static_assert(kScramble * kUnscramble == 1);
 constexpr std::uint64_t kMask = 0x5bf0'3635'1a2c'48d9;
 constexpr std::int64_t kSequenceMost = std::int64_t{1} << 40;
 
-std::optional<std::string> percent_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    unsigned value = 0;
-    if (i + 2 >= text.size()) return std::nullopt;
-    const auto* digits = text.data() + i + 1;
-    if (std::from_chars(digits, digits + 2, value, 16).ptr != digits + 2) return std::nullopt;
-    out.push_back(static_cast<char>(value));
-    i += 2;
-  }
-  return out;
-}
-
-template <class Number>
-std::optional<Number> number(std::string_view text) {
-  Number value{};
+std::optional<double> number(std::string_view text) noexcept {
+  double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return value;
 }
 
-std::optional<store::BoundingBox> bounding_box(std::string_view text) {
+}  // namespace
+
+std::optional<store::BoundingBox> parse_bounding_box(std::string_view text) noexcept {
   std::array<double, 4> edges{};
   for (std::size_t i = 0; i < 4; ++i) {
     const auto comma = i < 3 ? text.find(',') : text.size();
     if (comma == std::string_view::npos) return std::nullopt;
-    const auto value = number<double>(text.substr(0, comma));
+    const auto value = number(text.substr(0, comma));
     const double most = i % 2 == 0 ? 180 : 90;
     if (!value || !(*value >= -most && *value <= most)) return std::nullopt;
     edges[i] = *value;
@@ -54,78 +39,25 @@ std::optional<store::BoundingBox> bounding_box(std::string_view text) {
   return store::BoundingBox{edges[0], edges[1], edges[2], edges[3]};
 }
 
-bool is_name(std::string_view text, std::size_t most) {
-  return !text.empty() && text.size() <= most && std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
-}
-
-/// Empty when the parameter is good.
-std::string set_parameter(ListQuery& to, std::string_view name, const std::string& value) {
-  auto& filter = to.filter;
-  if (name == "bbox") {
-    filter.bbox = bounding_box(value);
-    return filter.bbox ? "" : "must be west,south,east,north in degrees, south <= north (west > east crosses 180)";
-  }
-  if (name == "since" || name == "until") {
-    const auto time = parse_rfc3339(value);
-    if (!time) return time.error().detail;
-    (name == "since" ? filter.since : filter.until) = *time;
-    return {};
-  }
-  if (name == "class" || name == "source") {
-    if (!is_name(value, name == "class" ? 64 : 128)) return "must be a name as a detection may have it";
-    (name == "class" ? filter.object_class : filter.source) = value;
-    return {};
-  }
-  if (name == "flag") {
-    filter.flag = parse_flag(value);
-    return filter.flag ? "" : "must be GREEN, YELLOW or RED";
-  }
-  if (name == "state") {
-    filter.state = store::parse_delivery_state(value);
-    return filter.state ? "" : "must be queued, held, delivered, rejected, dead_letter, discarded or spooled";
-  }
-  if (name == "limit") {
-    const auto limit = number<std::size_t>(value);
-    if (!limit || *limit < 1 || *limit > kListMost) return "must be a whole number from 1 to 1000";
-    to.limit = *limit;
-    return {};
-  }
-  if (name == "cursor") {
-    to.before = parse_cursor(value);
-    return to.before ? "" : "must be next_cursor of an earlier page";
-  }
-  return "is not a known parameter; there are bbox, since, until, class, flag, state, source, limit, cursor";
-}
-
-}  // namespace
-
 Result<ListQuery> parse_list_query(std::string_view query) {
+  auto read = read_query(query, list_fields());
+  if (!read) return std::unexpected(std::move(read.error()));
+  auto& values = *read;
   ListQuery parsed;
-  std::vector<FieldError> errors;
-  std::vector<std::string> seen;
-  while (!query.empty()) {
-    const auto end = std::min(query.find('&'), query.size());
-    const auto pair = query.substr(0, end);
-    query.remove_prefix(std::min(end + 1, query.size()));
-    if (pair.empty()) continue;
-    const auto equals = std::min(pair.find('='), pair.size());
-    auto name = percent_decoded(pair.substr(0, equals));
-    const auto value = percent_decoded(pair.substr(std::min(equals + 1, pair.size())));
-    if (!name || !value || !is_name(*name, 32)) {
-      errors.push_back({"query", "is not percent-encoded text of known parameters"});
-      break;
-    }
-    if (std::ranges::find(seen, *name) != seen.end())
-      errors.push_back({*name, "is given twice"});
-    else if (auto wrong = set_parameter(parsed, *name, *value); !wrong.empty())
-      errors.push_back({*name, std::move(wrong)});
-    seen.push_back(std::move(*name));
-  }
-  if (errors.empty() && parsed.filter.since && parsed.filter.until && *parsed.filter.since > *parsed.filter.until)
-    errors.push_back({"since", "must not be later than until"});
-  if (errors.empty()) return parsed;
-  auto detail = "the query breaks a rule: " + errors.front().field + " " + errors.front().message;
-  return fail(ErrorCode::kValidationFailed, std::move(detail), std::move(errors));
+  auto& filter = parsed.filter;
+  if (const auto& box = values.texts[kListBbox]) filter.bbox = parse_bounding_box(*box);
+  filter.since = values.times[kListSince];
+  filter.until = values.times[kListUntil];
+  if (filter.since && filter.until && *filter.since > *filter.until)
+    return fail(ErrorCode::kValidationFailed, "the query breaks a rule: since must not be later than until",
+                {{"since", "must not be later than until"}});
+  filter.object_class = std::move(values.texts[kListClass]);
+  if (const auto& flag = values.texts[kListFlag]) filter.flag = parse_flag(*flag);
+  if (const auto& state = values.texts[kListState]) filter.state = store::parse_delivery_state(*state);
+  filter.source = std::move(values.texts[kListSource]);
+  if (const auto& cursor = values.texts[kListCursor]) parsed.before = parse_cursor(*cursor);
+  if (const auto limit = values.integers[kListLimit]) parsed.limit = static_cast<std::size_t>(*limit);
+  return parsed;
 }
 
 std::string make_cursor(std::int64_t before) {

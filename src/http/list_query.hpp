@@ -24,6 +24,9 @@ struct ListQuery {
 /// that the offset of a time need not be escaped.
 [[nodiscard]] Result<ListQuery> parse_list_query(std::string_view query);
 
+/// west,south,east,north in degrees.
+[[nodiscard]] std::optional<store::BoundingBox> parse_bounding_box(std::string_view text) noexcept;
+
 /// Where a list goes on, as text that says nothing to its holder.
 [[nodiscard]] std::string make_cursor(std::int64_t before);
 [[nodiscard]] std::optional<std::int64_t> parse_cursor(std::string_view text) noexcept;

@@ -1,8 +1,12 @@
 #pragma once
-// openapi/openapi.json, built in (embed_open_api.cmake).
+// The API's own description (OpenAPI 3.1), written from the tables that the routes check requests by, so that it says
+// what they do.
 
-#include <string_view>
+#include <string>
 
 namespace detection::http {
-extern const std::string_view kOpenApiDocument;
+
+/// The document of /openapi.json. Made at the first call; any thread.
+[[nodiscard]] const std::string& open_api_document();
+
 }  // namespace detection::http

@@ -43,6 +43,8 @@ std::string_view status_reason(unsigned status) noexcept {
   switch (status) {
     case 200: return "OK";
     case 201: return "Created";
+    case 204: return "No Content";
+    case 304: return "Not Modified";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
     case 403: return "Forbidden";
@@ -72,17 +74,20 @@ ProblemText problem_text(ErrorCode code) noexcept {
           "The text must be one JSON value (RFC 8259) in UTF-8: no duplicate keys, no NaN, nothing behind it, no NUL "
           "or half of a surrogate pair in a string."};
     case ErrorCode::kMalformedRequest:
-      return {"The request is not HTTP",
-              "The request line, the header or the framing of the body breaks HTTP/1.1. The connection is closed."};
+      return {"The request cannot be read",
+              "The request line, the header or the framing of the body breaks HTTP/1.1, or a form is not "
+              "percent-encoded UTF-8."};
     case ErrorCode::kValidationFailed:
       return {"A rule is broken",
               "The request can be read, but some of its fields break a rule. All of them are listed in errors, each "
               "with its path; correct them and send it again."};
     case ErrorCode::kUnauthorized:
-      return {"A valid bearer token is needed",
-              "Send Authorization: Bearer with a token that is signed by this service's key and has not expired."};
+      return {
+          "A valid token or API key is needed",
+          "Send Authorization: Bearer with a token that is signed by a key of this service, has not expired and was "
+          "not revoked, or an API key in X-API-Key."};
     case ErrorCode::kInsufficientScope:
-      return {"The token lacks a scope", "The detail names the scope. Ask for a token that has it."};
+      return {"The credential lacks a scope", "The detail names the scope. Ask for a token or an API key that has it."};
     case ErrorCode::kNotFound: return {"There is nothing here", "The path or the id is unknown to this service."};
     case ErrorCode::kMethodNotAllowed:
       return {"The method is not allowed here", "The Allow header lists those that are."};
@@ -90,13 +95,15 @@ ProblemText problem_text(ErrorCode code) noexcept {
       return {"No acceptable form", "None of the types in Accept can be given here; the detail lists what can."};
     case ErrorCode::kTimeout: return {"The request took too long", "Its bytes did not arrive in time. Send it again."};
     case ErrorCode::kConflict:
-      return {"The id is taken", "A detection with this id but other content was accepted before. It stands."};
+      return {"It contradicts what is there",
+              "A detection with this id but other content was accepted before; or what is to change is not in a state "
+              "that allows it. Nothing was changed."};
     case ErrorCode::kPayloadTooLarge: return {"The body is too large", "The detail says the limit. Split it."};
     case ErrorCode::kUriTooLong: return {"The target is too long", "Shorten the path or the query."};
     case ErrorCode::kUnsupportedMediaType:
       return {"The media type is not supported",
-              "Detections are application/json in UTF-8, batches also "
-              "application/x-ndjson; no Content-Encoding."};
+              "Bodies are application/json in UTF-8; batches also application/x-ndjson, token requests also "
+              "application/x-www-form-urlencoded. No Content-Encoding."};
     case ErrorCode::kHeadersTooLarge: return {"The header is too large", "Send fewer or shorter header fields."};
     case ErrorCode::kRateLimited: return {"Too many requests", "Wait as long as Retry-After says."};
     case ErrorCode::kAboveHorizon:
@@ -123,13 +130,17 @@ ProblemText problem_text(ErrorCode code) noexcept {
   return {"The service failed", ""};
 }
 
-const ErrorCode* find_error_code(std::string_view name) noexcept {
+std::span<const ErrorCode> error_codes() noexcept {
   static constexpr auto kCodes = [] {
     std::array<ErrorCode, static_cast<std::size_t>(ErrorCode::kInternal) + 1> codes{};
     for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<ErrorCode>(i);
     return codes;
   }();
-  for (const auto& code : kCodes)
+  return kCodes;
+}
+
+const ErrorCode* find_error_code(std::string_view name) noexcept {
+  for (const auto& code : error_codes())
     if (error_code_name(code) == name) return &code;
   return nullptr;
 }
@@ -149,7 +160,7 @@ void type_and_title(json::Writer& w, ErrorCode code) {
 
 }  // namespace
 
-void append_problem(std::string& out, const Error& error, std::string_view instance) {
+void append_problem(std::string& out, const Error& error, std::string_view instance, std::string_view members) {
   json::Writer w(out);
   w.begin_object();
   type_and_title(w, error.code);
@@ -174,6 +185,7 @@ void append_problem(std::string& out, const Error& error, std::string_view insta
     }
     w.end_array();
   }
+  if (!members.empty()) w.raw(members);
   w.end_object();
 }
 

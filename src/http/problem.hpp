@@ -1,6 +1,7 @@
 #pragma once
 // What each error code means, in the words that a problem document and /problems/<code> show.
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,8 @@ struct ProblemText {
   std::string_view explanation;  ///< what the caller can do
 };
 [[nodiscard]] ProblemText problem_text(ErrorCode code) noexcept;
+/// All of them.
+[[nodiscard]] std::span<const ErrorCode> error_codes() noexcept;
 /// None for a word that is no code.
 [[nodiscard]] const ErrorCode* find_error_code(std::string_view name) noexcept;
 

@@ -1,13 +1,13 @@
-// The one file that includes simdjson. Its on-demand parser checks only what is read, so everything is read here:
-// also the values of unknown fields, and of fields that have the wrong type.
+// The on-demand parser checks only what is read, so everything is read here: also the values of unknown fields, and of
+// fields that have the wrong type.
 
-#include <simdjson.h>
-
+#include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "http/detection_json.hpp"
 #include "http/json_syntax.hpp"
+#include "http/json_walk.hpp"
 #include "http/request_rules.hpp"
 
 namespace detection::http {
@@ -22,22 +22,6 @@ constexpr std::uint32_t bit(Field field) noexcept {
   return 1U << static_cast<unsigned>(field);
 }
 
-std::string_view sentence(simdjson::error_code error) noexcept {
-  switch (static_cast<int>(error)) {
-    case simdjson::EMPTY: return "the body is empty";
-    case simdjson::UTF8_ERROR: return "the text is not valid UTF-8";
-    case simdjson::UNESCAPED_CHARS: return "a string holds an unescaped control character";
-    case simdjson::UNCLOSED_STRING: return "a string does not end";
-    case simdjson::STRING_ERROR: return "a string has a wrong escape";
-    case simdjson::NUMBER_ERROR: return "a number is misspelt";
-    case simdjson::INCOMPLETE_ARRAY_OR_OBJECT: return "an object or array does not end";
-    case simdjson::T_ATOM_ERROR:
-    case simdjson::F_ATOM_ERROR:
-    case simdjson::N_ATOM_ERROR: return "only true, false and null are words of JSON";
-    default: return "the text is not JSON";
-  }
-}
-
 /// Reads one body. Every function is false when the text is not JSON: `why` then says so and all ends.
 class Reader {
  public:
@@ -45,7 +29,7 @@ class Reader {
 
   [[nodiscard]] bool read(ondemand::document& document) {
     ondemand::object object;
-    if (const auto error = document.get_object().get(object)) return malformed(sentence(error));
+    if (const auto error = document.get_object().get(object)) return malformed(json_sentence(error));
     const bool walked = each_field(object, kTopFields, {}, stated_.seen, [this](std::size_t index, auto value) {
       return top(static_cast<TopField>(index), value);
     });
@@ -54,43 +38,6 @@ class Reader {
     if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) return malformed("there is text after the end");
     finish(stated_, rules_, errors_);
     return true;
-  }
-
-  /// Any value at all, to its end.
-  [[nodiscard]] bool skip(ondemand::value value, int depth) {
-    if (depth > kJsonDepthMost) return malformed("nested too deeply");
-    const auto token = value.raw_json_token();
-    switch (token.empty() ? '\0' : token.front()) {
-      case '{': {
-        ondemand::object object;
-        if (const auto error = value.get_object().get(object)) return malformed(sentence(error));
-        std::uint32_t none = 0;
-        return each_field(
-            object, std::array<std::string_view, 0>{}, {}, none, [](std::size_t, auto) { return true; }, depth);
-      }
-      case '[': {
-        ondemand::array array;
-        if (const auto error = value.get_array().get(array)) return malformed(sentence(error));
-        for (auto element : array) {
-          ondemand::value one;
-          if (const auto error = element.get(one)) return malformed(sentence(error));
-          if (!skip(one, depth + 1)) return false;
-        }
-        return true;
-      }
-      case '"': {
-        std::string_view text;
-        if (const auto error = value.get_string().get(text)) return malformed(sentence(error));
-        return sane(text);
-      }
-      case 't':
-      case 'f': return value.get_bool().error() == simdjson::SUCCESS || malformed(sentence(simdjson::T_ATOM_ERROR));
-      case 'n': {
-        bool null = false;
-        return (value.is_null().get(null) == simdjson::SUCCESS && null) || malformed(sentence(simdjson::N_ATOM_ERROR));
-      }
-      default: return is_json_number(json_trimmed(token)) || malformed("the text is not JSON");
-    }
   }
 
   [[nodiscard]] Stated& stated() noexcept { return stated_; }
@@ -105,17 +52,19 @@ class Reader {
     return is_sane_text(text) || malformed("a string holds a NUL or half of a surrogate pair");
   }
 
-  /// Calls `on_field` with the index of each known field; unknown ones are noted (at depth 0) and read to their end.
+  [[nodiscard]] bool skip(ondemand::value value, int depth) { return skip_json(value, depth, why_); }
+
+  /// Calls `on_field` with the index of each known field; unknown ones are noted and read to their end.
   template <std::size_t N, class OnField>
   bool each_field(ondemand::object& object, const std::array<std::string_view, N>& names, std::string_view prefix,
-                  std::uint32_t& seen, OnField&& on_field, int depth = 0) {
+                  std::uint32_t& seen, OnField&& on_field) {
     std::size_t expected = 0;
     std::set<std::string_view> unknown;
     for (auto result : object) {
       ondemand::field field;
-      if (const auto error = std::move(result).get(field)) return malformed(sentence(error));
+      if (const auto error = std::move(result).get(field)) return malformed(json_sentence(error));
       std::string_view key;
-      if (const auto error = field.unescaped_key().get(key)) return malformed(sentence(error));
+      if (const auto error = field.unescaped_key().get(key)) return malformed(json_sentence(error));
       // Clients write the fields in one order: look from behind the last one.
       std::size_t index = N;
       for (std::size_t i = 0; i < N; ++i) {
@@ -128,8 +77,8 @@ class Reader {
       if (index == N) {
         if (!sane(key)) return false;
         if (!unknown.insert(key).second) return malformed("a field is given twice in one object");
-        if (depth == 0) errors_.add(prefix, key, "is not a known field");
-        if (!skip(field.value(), depth + 1)) return false;
+        errors_.add(prefix, key, "is not a known field");
+        if (!skip(field.value(), 1)) return false;
         continue;
       }
       if ((seen & bit(index)) != 0) return malformed("the field " + std::string(key) + " is given twice");
@@ -173,7 +122,7 @@ class Reader {
     const auto token = value.raw_json_token();
     if (token.empty() || token.front() != '"') return wrong_type(value, prefix, name, "must be a string");
     std::string_view read;
-    if (const auto error = value.get_string().get(read)) return malformed(sentence(error));
+    if (const auto error = value.get_string().get(read)) return malformed(json_sentence(error));
     good = set(read);
     return good || sane(read);
   }
@@ -185,12 +134,12 @@ class Reader {
     ondemand::array array;
     const auto token = value.raw_json_token();
     if (token.empty() || token.front() != '[') return wrong_type(value, prefix, name, "must be an array of numbers");
-    if (const auto error = value.get_array().get(array)) return malformed(sentence(error));
+    if (const auto error = value.get_array().get(array)) return malformed(json_sentence(error));
     good = true;
     for (auto element : array) {
       ondemand::value one;
-      if (const auto error = element.get(one)) return malformed(sentence(error));
-      static constexpr NumberRule kFinite{-1.7976931348623157e308, 1.7976931348623157e308, "must be a number"};
+      if (const auto error = element.get(one)) return malformed(json_sentence(error));
+      static constexpr NumberRule kFinite{};
       double read = 0;
       bool fine = false;
       if (count >= N) {
@@ -213,7 +162,7 @@ class Reader {
               bool& is_object) {
     const auto token = value.raw_json_token();
     if (token.empty() || token.front() != '{') return wrong_type(value, prefix, name, "must be an object");
-    if (const auto error = value.get_object().get(to)) return malformed(sentence(error));
+    if (const auto error = value.get_object().get(to)) return malformed(json_sentence(error));
     is_object = true;
     return true;
   }
@@ -226,13 +175,13 @@ class Reader {
       case TopField::kDetectionId:
         read = text(value, {}, name, good, [&](auto t) { return set_detection_id(stated_, t, errors_); });
         break;
-      case TopField::kPixelX: read = number(value, {}, name, kPixelRule, detection.pixel.x_px, good); break;
-      case TopField::kPixelY: read = number(value, {}, name, kPixelRule, detection.pixel.y_px, good); break;
+      case TopField::kPixelX: read = number(value, {}, name, field_of(field).range, detection.pixel.x_px, good); break;
+      case TopField::kPixelY: read = number(value, {}, name, field_of(field).range, detection.pixel.y_px, good); break;
       case TopField::kBbox: {
         std::size_t count = 0;
         read = numbers(value, {}, name, stated_.bbox, count, good);
         if (read && good && count != 4) {
-          errors_.add({}, name, "must be [x1, y1, x2, y2]");
+          errors_.add({}, name, field_of(field).range.message);
           good = false;
         }
         break;
@@ -244,7 +193,7 @@ class Reader {
         read = text(value, {}, name, good, [&](auto t) { return set_name(detection.object_class, field, t, errors_); });
         break;
       case TopField::kAiConfidence:
-        read = number(value, {}, name, kConfidenceRule, detection.ai_confidence, good);
+        read = number(value, {}, name, field_of(field).range, detection.ai_confidence, good);
         break;
       case TopField::kSource:
         read = text(value, {}, name, good, [&](auto t) { return set_name(detection.source, field, t, errors_); });
@@ -264,7 +213,7 @@ class Reader {
         if (token.empty() || (token.front() != 't' && token.front() != 'f'))
           read = wrong_type(value, {}, name, "must be true or false");
         else if (value.get_bool().get(detection.exercise) != simdjson::SUCCESS)
-          read = malformed(sentence(simdjson::T_ATOM_ERROR));
+          read = malformed(json_sentence(simdjson::T_ATOM_ERROR));
         break;
       }
       case TopField::kImageBase64:
@@ -288,8 +237,7 @@ class Reader {
     auto& to = stated_.detection.sensor;
     bool good = false;
     const auto plain = [&](double& target) {
-      return number(value, kSensorPrefix, kSensorFields[static_cast<std::size_t>(field)], sensor_rule(field), target,
-                    good);
+      return number(value, kSensorPrefix, field_of(field).name, field_of(field).range, target, good);
     };
     const auto optional = [&](std::optional<double>& target) {
       double read = 0;
@@ -328,7 +276,7 @@ class Reader {
 
   bool image_side(ondemand::value value, SensorField field, bool& good) {
     const auto name = kSensorFields[static_cast<std::size_t>(field)];
-    const auto& rule = sensor_rule(field);
+    const auto& rule = field_of(field).range;
     double& to = field == SensorField::kImageWidth ? stated_.image_width_px : stated_.image_height_px;
     if (!number(value, kSensorPrefix, name, rule, to, good)) return false;
     if (good && to != std::floor(to)) {
@@ -343,7 +291,7 @@ class Reader {
     std::size_t count = 0;
     if (!numbers(value, kSensorPrefix, "principal_point", point, count, good)) return false;
     if (good && count != 2) {
-      errors_.add(kSensorPrefix, "principal_point", "must be [x, y] in pixels");
+      errors_.add(kSensorPrefix, "principal_point", field_of(SensorField::kPrincipalPoint).range.message);
       good = false;
     }
     if (good) stated_.detection.sensor.principal_point = Pixel{point[0], point[1]};
@@ -351,7 +299,6 @@ class Reader {
   }
 
   bool distortion(ondemand::value value) {
-    static constexpr std::array<std::string_view, 2> kFields{"model", "coefficients"};
     ondemand::object fields;
     bool is_object = false;
     if (!object(value, kSensorPrefix, "distortion", fields, is_object)) return false;
@@ -360,18 +307,18 @@ class Reader {
     std::uint32_t seen = 0;
     std::size_t count = 0;
     bool model_good = false, numbers_good = false;
-    const bool read = each_field(fields, kFields, kDistortionPrefix, seen, [&](std::size_t index, auto v) {
+    const bool read = each_field(fields, kDistortionFields, kDistortionPrefix, seen, [&](std::size_t index, auto v) {
       if (index == 1) return numbers(v, kDistortionPrefix, "coefficients", to.coefficients, count, numbers_good);
       return text(v, kDistortionPrefix, "model", model_good, [&](std::string_view t) {
-        to.model = t == "brown" ? DistortionModel::kBrown : DistortionModel::kFisheye;
-        if (t == "brown" || t == "fisheye") return true;
-        errors_.add(kDistortionPrefix, "model", "must be brown or fisheye");
+        to.model = t == kDistortionModels[0] ? DistortionModel::kBrown : DistortionModel::kFisheye;
+        if (std::ranges::find(kDistortionModels, t) != kDistortionModels.end()) return true;
+        errors_.add(kDistortionPrefix, "model", kDistortionTable[0].range.message);
         return false;
       });
     });
     if (!read) return false;
-    for (std::size_t i = 0; i < kFields.size(); ++i)
-      if ((seen & bit(i)) == 0) errors_.add(kDistortionPrefix, kFields[i], "is required");
+    for (std::size_t i = 0; i < kDistortionFields.size(); ++i)
+      if ((seen & bit(i)) == 0) errors_.add(kDistortionPrefix, kDistortionFields[i], "is required");
     if (!model_good || !numbers_good) return true;
     const bool brown = to.model == DistortionModel::kBrown;
     if (brown ? count != 4 && count != 5 && count != 8 : count != 4)
@@ -395,7 +342,7 @@ class Reader {
     return each_field(fields, kAccuracyFields, kAccuracyPrefix, seen, [&](std::size_t index, auto v) {
       double read = 0;
       bool good = false;
-      if (!number(v, kAccuracyPrefix, kAccuracyFields[index], accuracy_rule(index), read, good)) return false;
+      if (!number(v, kAccuracyPrefix, kAccuracyFields[index], kAccuracyTable[index].range, read, good)) return false;
       if (good) *targets[index] = read;
       return true;
     });
@@ -414,22 +361,14 @@ struct DetectionParser::Impl {
   std::string padded;
   FieldErrors errors;
 
-  /// The parser reads up to SIMDJSON_PADDING bytes behind the text.
-  simdjson::padded_string_view pad(std::string_view text) {
-    padded.clear();
-    padded.reserve(text.size() + simdjson::SIMDJSON_PADDING);
-    padded.append(text).append(simdjson::SIMDJSON_PADDING, ' ');
-    return simdjson::padded_string_view(padded.data(), text.size(), padded.size());
-  }
-
   Result<Detection> parse_one(std::string_view body, const ParseRules& rules) {
     errors.clear();
     const auto text = json_trimmed(body);
     if (text.empty()) return fail(ErrorCode::kMalformedJson, "the body is empty");
-    if (text.front() != '{') return not_an_object(text, rules);
+    if (text.front() != '{') return not_an_object(text);
     ondemand::document document;
-    if (const auto error = parser.iterate(pad(text)).get(document))
-      return fail(ErrorCode::kMalformedJson, std::string(sentence(error)));
+    if (const auto error = parser.iterate(padded_json(text, padded)).get(document))
+      return fail(ErrorCode::kMalformedJson, std::string(json_sentence(error)));
     Reader reader(errors, rules);
     if (!reader.read(document)) return fail(ErrorCode::kMalformedJson, std::move(reader.why()));
     if (!errors.empty()) return std::unexpected(errors.take());
@@ -437,25 +376,9 @@ struct DetectionParser::Impl {
   }
 
   /// JSON of another kind breaks a rule; anything else is not JSON.
-  Result<Detection> not_an_object(std::string_view text, const ParseRules& rules) {
-    // As the one element of an array, because the parser reads a bare scalar in a way of its own.
-    std::string wrapped = "[";
-    wrapped.append(text).append("]");
-    ondemand::document document;
-    ondemand::array array;
-    auto error = parser.iterate(pad(wrapped)).get(document);
-    if (!error) error = document.get_array().get(array);
-    if (error) return fail(ErrorCode::kMalformedJson, std::string(sentence(error)));
-    Reader reader(errors, rules);
-    std::size_t count = 0;
-    for (auto element : array) {
-      ondemand::value value;
-      if (const auto bad = element.get(value)) return fail(ErrorCode::kMalformedJson, std::string(sentence(bad)));
-      if (!reader.skip(value, 1)) return fail(ErrorCode::kMalformedJson, std::move(reader.why()));
-      ++count;
-    }
-    if (count != 1 || document.current_location().error() != simdjson::OUT_OF_BOUNDS)
-      return fail(ErrorCode::kMalformedJson, "there is text after the end");
+  Result<Detection> not_an_object(std::string_view text) {
+    std::string why;
+    if (!skip_json_text(parser, text, padded, why)) return fail(ErrorCode::kMalformedJson, std::move(why));
     errors.clear();
     errors.add({}, {}, "must be a JSON object");
     auto whole = errors.take();

@@ -44,7 +44,9 @@ SharedMetrics::SharedMetrics(telemetry::Metrics& metrics)
       connections_(metrics.gauge(telemetry::kHttpConnections)) {
   static constexpr std::array<std::string_view, 5> kStatuses{"accepted", "repeated", "conflict", "rejected", "error"};
   static constexpr std::array<std::string_view, 4> kFlags{"GREEN", "YELLOW", "RED", "none"};
-  static constexpr std::array<std::string_view, 4> kResults{"success", "missing", "invalid", "insufficient_scope"};
+  static constexpr std::array<std::string_view, 6> kResults{
+      "success", "missing", "invalid", "insufficient_scope", "invalid_client", "rate_limited"};
+  static constexpr std::array<std::string_view, 3> kScopes{"subject", "address", "token"};
   for (std::size_t i = 0; i < kStatuses.size(); ++i)
     for (std::size_t j = 0; j < kFlags.size(); ++j)
       // Where a flag is known it is given, where not it is not: the other combinations never happen.
@@ -52,6 +54,8 @@ SharedMetrics::SharedMetrics(telemetry::Metrics& metrics)
         processed_[i][j] = metrics.counter(telemetry::kDetectionsProcessedTotal, {kStatuses[i], kFlags[j]});
   for (std::size_t i = 0; i < kResults.size(); ++i)
     authentication_[i] = metrics.counter(telemetry::kAuthAttemptsTotal, {kResults[i]});
+  for (std::size_t i = 0; i < kScopes.size(); ++i)
+    rate_limited_[i] = metrics.counter(telemetry::kRateLimitHitsTotal, {kScopes[i]});
   for (std::size_t i = 0; i < kReasons.size(); ++i)
     refused_[i] = metrics.counter(telemetry::kHttpRefusedTotal, {kReasons[i]});
 }
@@ -67,6 +71,10 @@ void SharedMetrics::processing(std::chrono::steady_clock::duration took) const n
 
 void SharedMetrics::authentication(Authentication result) const noexcept {
   telemetry::Counter(authentication_[static_cast<std::size_t>(result)]).increment();
+}
+
+void SharedMetrics::rate_limited(RateScope scope) const noexcept {
+  telemetry::Counter(rate_limited_[static_cast<std::size_t>(scope)]).increment();
 }
 
 void SharedMetrics::refused(std::string_view reason) const noexcept {

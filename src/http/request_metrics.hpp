@@ -32,7 +32,15 @@ class RequestMetrics {
 };
 
 enum class Processed : std::uint8_t { kAccepted, kRepeated, kConflict, kRejected, kError };
-enum class Authentication : std::uint8_t { kSuccess, kMissing, kInvalid, kInsufficientScope };
+enum class Authentication : std::uint8_t {
+  kSuccess,
+  kMissing,
+  kInvalid,
+  kInsufficientScope,
+  kInvalidClient,  ///< of the token endpoint
+  kRateLimited     ///< not looked at
+};
+enum class RateScope : std::uint8_t { kSubject, kAddress, kToken };
 
 /// The counters that all threads share; immutable after its making.
 class SharedMetrics {
@@ -42,17 +50,20 @@ class SharedMetrics {
   void processed(Processed status, std::optional<Flag> flag) const noexcept;
   void processing(std::chrono::steady_clock::duration took) const noexcept;
   void authentication(Authentication result) const noexcept;
+  void rate_limited(RateScope scope) const noexcept;
   void refused(std::string_view reason) const noexcept;
   void in_progress(int by) const noexcept;
   [[nodiscard]] telemetry::Gauge connections() const noexcept { return connections_; }
 
  private:
-  static constexpr std::array<std::string_view, 13> kReasons{
-      "connections",  "target",        "header", "malformed",   "body",         "large_bodies", "header_timeout",
-      "body_timeout", "write_timeout", "accept", "store_queue", "worker_queue", "other"};
+  static constexpr std::array<std::string_view, 15> kReasons{
+      "connections",  "target",         "header",       "malformed",     "body",
+      "large_bodies", "header_timeout", "body_timeout", "write_timeout", "accept",
+      "store_queue",  "worker_queue",   "slow_reader",  "tls",           "other"};
   std::array<std::array<telemetry::Counter, 4>, 5> processed_;  ///< by status and flag (last: none)
   telemetry::Histogram processing_;
-  std::array<telemetry::Counter, 4> authentication_;
+  std::array<telemetry::Counter, 6> authentication_;
+  std::array<telemetry::Counter, 3> rate_limited_;
   std::array<telemetry::Counter, kReasons.size()> refused_;
   telemetry::Gauge in_progress_, connections_;
 };

@@ -53,7 +53,10 @@ void RequestParser::on_field_impl(field name, string_view name_text, string_view
   static constexpr std::pair<field, Kept> kKeptFields[] = {{field::authorization, kAuthorization},
                                                            {field::content_type, kContentType},
                                                            {field::content_encoding, kContentEncoding},
-                                                           {field::accept, kAccept}};
+                                                           {field::accept, kAccept},
+                                                           {field::if_none_match, kIfNoneMatch},
+                                                           {field::origin, kOrigin},
+                                                           {field::access_control_request_method, kRequestedMethod}};
   for (const auto& [known, which] : kKeptFields)
     if (known == name) return keep(which, value);
   if (name == field::host) {
@@ -64,11 +67,19 @@ void RequestParser::on_field_impl(field name, string_view name_text, string_view
   } else if (name == field::expect) {
     (boost::beast::iequals(value, "100-continue") ? expect_continue_ : expect_other_) = true;
   } else if (name == field::unknown) {
-    if (boost::beast::iequals(name_text, "idempotency-key"))
-      keep(kIdempotencyKey, value);
-    else if (boost::beast::iequals(name_text, "x-request-id"))
-      keep(kRequestId, value);
+    keep_unknown(name_text, value);
   }
+}
+
+/// Those that Beast has no name for.
+void RequestParser::keep_unknown(string_view name, string_view value) {
+  static constexpr std::pair<string_view, Kept> kNames[] = {{"idempotency-key", kIdempotencyKey},
+                                                            {"x-request-id", kRequestId},
+                                                            {"x-api-key", kApiKey},
+                                                            {"last-event-id", kLastEventId},
+                                                            {"x-forwarded-for", kForwardedFor}};
+  for (const auto& [known, which] : kNames)
+    if (boost::beast::iequals(name, known)) return keep(which, value);
 }
 
 std::size_t RequestParser::on_body_impl(string_view bytes, error_code& ec) {
@@ -97,7 +108,13 @@ std::string_view RequestParser::head(RequestHead& to) const {
   to.has_accept = kept_[kAccept].times > 0;
   to.idempotency_key = text(kept_[kIdempotencyKey]);
   to.has_idempotency_key = kept_[kIdempotencyKey].times > 0;
-  to.request_id = kept_[kRequestId].times == 1 ? text(kept_[kRequestId]) : std::string_view{};
+  to.request_id = single(kRequestId);
+  to.api_key = text(kept_[kApiKey]);
+  to.if_none_match = single(kIfNoneMatch);
+  to.last_event_id = single(kLastEventId);
+  to.origin = single(kOrigin);
+  to.requested_method = single(kRequestedMethod);
+  to.forwarded_for = text(kept_[kForwardedFor]);  // keep() lets the last line win
   to.chunked = chunked();
   if (const auto length = content_length()) to.content_length = *length;
 
@@ -115,7 +132,7 @@ std::string_view RequestParser::head(RequestHead& to) const {
   if (hosts_ > 1) return "there must be at most one Host";
   if (codings_ > 0 && version_ < 11) return "Transfer-Encoding is not for HTTP/1.0";
   if (codings_ > 1 || !coding_is_chunked_) return "the only Transfer-Encoding is chunked";
-  for (const auto which : {kAuthorization, kContentType, kContentEncoding, kIdempotencyKey})
+  for (const auto which : {kAuthorization, kContentType, kContentEncoding, kIdempotencyKey, kApiKey})
     if (kept_[which].times > 1) return "a header field is given twice that may be given once";
   if (expect_other_) return "the only expectation that can be met is 100-continue";
   if (to.path.empty() || (to.path.front() != '/' && !(to.path == "*" && method_ == Method::kOptions)))

@@ -51,6 +51,12 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
     kAccept,
     kIdempotencyKey,
     kRequestId,
+    kApiKey,
+    kIfNoneMatch,
+    kLastEventId,
+    kOrigin,
+    kRequestedMethod,
+    kForwardedFor,
     kKept
   };
 
@@ -65,8 +71,14 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
   void on_response_impl(int, string_view, int, error_code&) override {}
 
   void keep(Kept which, string_view value);
+  void keep_unknown(string_view name, string_view value);
   [[nodiscard]] std::string_view text(const Piece& piece) const {
     return std::string_view(text_).substr(piece.offset, piece.length);
+  }
+
+  /// Of a field that means nothing when it is given twice.
+  [[nodiscard]] std::string_view single(Kept which) const {
+    return kept_[which].times == 1 ? text(kept_[which]) : std::string_view{};
   }
 
   std::string& text_;

@@ -1,7 +1,7 @@
 #include "http/request_rules.hpp"
 
 #include <algorithm>
-#include <limits>
+#include <span>
 
 #include "http/base64.hpp"
 #include "pipeline/normalise.hpp"
@@ -9,17 +9,9 @@
 namespace detection::http {
 namespace {
 
-constexpr double kMax = std::numeric_limits<double>::max();
-constexpr double kAboveZero = std::numeric_limits<double>::denorm_min();
 constexpr std::chrono::minutes kFutureMost{5};
 constexpr double kOutsideImageMost_px = 1;
 constexpr std::size_t kFieldNameShown = 128;
-
-constexpr NumberRule kAny{-kMax, kMax, "must be a number"};
-constexpr NumberRule kPositive{kAboveZero, kMax, "must be greater than 0"};
-constexpr NumberRule kImageSide{1, 100'000, "must be a whole number from 1 to 100000"};
-constexpr NumberRule kMetres{0, 1e6, "must be from 0 to 1000000 m"};
-constexpr NumberRule kDegrees{0, 360, "must be from 0 to 360 degrees"};
 
 template <class Field>
 constexpr std::uint32_t bit(Field field) noexcept {
@@ -31,6 +23,15 @@ bool name_character(char c, bool colon) noexcept {
          c == '-' || (colon && c == ':');
 }
 
+/// Index of the word, or the size of the list.
+constexpr std::size_t word_at(std::span<const std::string_view> words, std::string_view text) noexcept {
+  return static_cast<std::size_t>(std::ranges::find(words, text) - words.begin());
+}
+
+void broken(TopField field, FieldErrors& errors) {
+  errors.add({}, field_of(field).name, field_of(field).range.message);
+}
+
 /// At most `most` bytes, cut before a character that would be split.
 std::string_view clipped(std::string_view text, std::size_t most) noexcept {
   if (text.size() <= most) return text;
@@ -39,49 +40,6 @@ std::string_view clipped(std::string_view text, std::size_t most) noexcept {
 }
 
 }  // namespace
-
-const NumberRule kPixelRule{0, kMax, "must be 0 or more"};
-const NumberRule kConfidenceRule{0, 1, "must be from 0 to 1"};
-
-const NumberRule& sensor_rule(SensorField field) noexcept {
-  static constexpr NumberRule kLat{-90, 90, "must be from -90 to 90 degrees"};
-  static constexpr NumberRule kLon{-180, 180, "must be from -180 to 180 degrees"};
-  static constexpr NumberRule kElevation{-1'000, 1'000'000, "must be from -1000 to 1000000 m"};
-  static constexpr NumberRule kHeading{0, 360, "must be from 0 to 360 degrees"};
-  static constexpr NumberRule kFov{0.01, 179, "must be from 0.01 to 179 degrees"};
-  static constexpr NumberRule kRange{0.1, 2'000'000, "must be from 0.1 to 2000000 m"};
-  static constexpr NumberRule kGround{-1'000, 10'000, "must be from -1000 to 10000 m"};
-  switch (field) {
-    case SensorField::kLocationLat:
-    case SensorField::kPitch: return kLat;
-    case SensorField::kLocationLon:
-    case SensorField::kRoll: return kLon;
-    case SensorField::kLocationElevation: return kElevation;
-    case SensorField::kHeading: return kHeading;
-    case SensorField::kFocalLength:
-    case SensorField::kFocalLengthY:
-    case SensorField::kFocalLengthMm:
-    case SensorField::kSensorWidthMm: return kPositive;
-    case SensorField::kHfovDeg: return kFov;
-    case SensorField::kImageWidth:
-    case SensorField::kImageHeight: return kImageSide;
-    case SensorField::kSlantRange: return kRange;
-    case SensorField::kGroundElevation: return kGround;
-    case SensorField::kElevationReference:
-    case SensorField::kPrincipalPoint:
-    case SensorField::kDistortion:
-    case SensorField::kAccuracy: break;
-  }
-  return kAny;
-}
-
-const NumberRule& accuracy_rule(std::size_t index) noexcept {
-  static constexpr NumberRule kPercent{0, 100, "must be from 0 to 100 %"};
-  static constexpr NumberRule kPixels{0, 100'000, "must be from 0 to 100000 px"};
-  static constexpr std::array<const NumberRule*, kAccuracyFields.size()> kRules{
-      &kMetres, &kMetres, &kMetres, &kDegrees, &kDegrees, &kDegrees, &kPercent, &kPixels, &kMetres};
-  return *kRules[index];
-}
 
 void FieldErrors::add(std::string_view prefix, std::string_view name, std::string_view message) {
   if (++total_ > kMost) return;
@@ -99,21 +57,21 @@ Error FieldErrors::take() {
   return error;
 }
 
+bool is_name(std::string_view text, bool colon) noexcept {
+  return !text.empty() && text.size() <= (colon ? kNameCharactersMost : kClassCharactersMost) &&
+         std::ranges::all_of(text, [colon](char c) { return name_character(c, colon); });
+}
+
 bool set_detection_id(Stated& stated, std::string_view text, FieldErrors& errors) {
   stated.detection.id = parse_uuid(text);
-  if (!stated.detection.id)
-    errors.add({}, "detection_id", "must be a UUID, as in 0198a3c1-7f00-7abc-8def-0123456789ab");
+  if (!stated.detection.id) broken(TopField::kDetectionId, errors);
   return stated.detection.id.has_value();
 }
 
 bool set_name(std::string& to, TopField field, std::string_view text, FieldErrors& errors) {
   const bool colon = field != TopField::kObjectClass;
-  const std::size_t most = colon ? 128 : 64;
-  if (text.empty() || text.size() > most ||
-      !std::ranges::all_of(text, [&](char c) { return name_character(c, colon); })) {
-    errors.add({}, kTopFields[static_cast<std::size_t>(field)],
-               colon ? "must be 1 to 128 characters of A-Z a-z 0-9 _ . : -"
-                     : "must be 1 to 64 characters of A-Z a-z 0-9 _ . -");
+  if (!is_name(text, colon)) {
+    broken(field, errors);
     return false;
   }
   to.assign(text);
@@ -127,7 +85,7 @@ bool set_timestamp(Stated& stated, std::string_view text, const ParseRules& rule
     return false;
   }
   if (*time > rules.now && *time - rules.now > kFutureMost) {
-    errors.add({}, "timestamp", "must be at most 5 minutes in the future");
+    broken(TopField::kTimestamp, errors);
     return false;
   }
   stated.detection.timestamp = *time;
@@ -135,14 +93,13 @@ bool set_timestamp(Stated& stated, std::string_view text, const ParseRules& rule
 }
 
 bool set_anchor(Stated& stated, std::string_view text, FieldErrors& errors) {
-  if (text == "center")
-    stated.detection.anchor = BoxAnchor::kCenter;
-  else if (text == "bottom_center")
-    stated.detection.anchor = BoxAnchor::kBottomCenter;
-  else {
-    errors.add({}, "anchor", "must be bottom_center or center");
+  static_assert(word_at(kAnchors, "center") == static_cast<std::size_t>(BoxAnchor::kCenter));
+  const auto index = word_at(kAnchors, text);
+  if (index == kAnchors.size()) {
+    broken(TopField::kAnchor, errors);
     return false;
   }
+  stated.detection.anchor = static_cast<BoxAnchor>(index);
   return true;
 }
 
@@ -153,7 +110,7 @@ bool set_image(Stated& stated, std::string_view base64, FieldErrors& errors) {
   }
   const auto bytes = decode_base64(base64);
   if (!bytes || bytes->empty()) {
-    errors.add({}, "image_base64", "must be base64 (RFC 4648 section 4, padded, without line ends), not empty");
+    broken(TopField::kImageBase64, errors);
     return false;
   }
   if (bytes->size() > kImageBytesMost) {
@@ -165,17 +122,14 @@ bool set_image(Stated& stated, std::string_view base64, FieldErrors& errors) {
 }
 
 bool set_elevation_reference(Stated& stated, std::string_view text, FieldErrors& errors) {
-  auto& reference = stated.detection.sensor.elevation_reference;
-  if (text == "agl")
-    reference = ElevationReference::kAgl;
-  else if (text == "msl")
-    reference = ElevationReference::kMsl;
-  else if (text == "hae")
-    reference = ElevationReference::kHae;
-  else {
-    errors.add(kSensorPrefix, "elevation_reference", "must be agl, msl or hae");
+  static_assert(word_at(kElevationReferences, "msl") == static_cast<std::size_t>(ElevationReference::kMsl));
+  static_assert(word_at(kElevationReferences, "hae") == static_cast<std::size_t>(ElevationReference::kHae));
+  const auto index = word_at(kElevationReferences, text);
+  if (index == kElevationReferences.size()) {
+    errors.add(kSensorPrefix, "elevation_reference", field_of(SensorField::kElevationReference).range.message);
     return false;
   }
+  stated.detection.sensor.elevation_reference = static_cast<ElevationReference>(index);
   return true;
 }
 
@@ -188,19 +142,20 @@ class Finish {
   Finish(Stated& stated, FieldErrors& errors) : stated_(stated), errors_(errors) {}
 
   void required(TopField field) {
-    if (!seen(field)) errors_.add({}, kTopFields[static_cast<std::size_t>(field)], kMissing);
+    if (!seen(field)) errors_.add({}, field_of(field).name, kMissing);
+  }
+
+  template <std::size_t N>
+  void missing(const std::array<DetectionField, N>& table, std::uint32_t there, std::string_view prefix) {
+    const auto absent = required_of(table) & ~there;
+    if (absent == 0) return;
+    for (std::size_t i = 0; i < N; ++i)
+      if ((absent & bit(i)) != 0) errors_.add(prefix, table[i].name, kMissing);
   }
 
   void sensor() {
-    using enum SensorField;
-    if (!seen(TopField::kSensorMetadata)) {
-      errors_.add({}, "sensor_metadata", kMissing);
-      return;
-    }
     if ((stated_.good & bit(TopField::kSensorMetadata)) == 0) return;  // not an object: said already
-    for (const auto field :
-         {kLocationLat, kLocationLon, kLocationElevation, kHeading, kPitch, kRoll, kImageWidth, kImageHeight})
-      if (!seen(field)) errors_.add(kSensorPrefix, kSensorFields[static_cast<std::size_t>(field)], kMissing);
+    missing(kSensorTable, stated_.sensor_seen, kSensorPrefix);
     focal_length();
     auto& sensor = stated_.detection.sensor;
     sensor.image_width_px = static_cast<std::uint32_t>(stated_.image_width_px);
@@ -283,9 +238,11 @@ void finish(Stated& stated, const ParseRules& rules, FieldErrors& errors) {
   Finish last(stated, errors);
   last.point();
   if (!rules.identity_optional) {
-    for (const auto field : {kObjectClass, kAiConfidence, kSource, kCameraId, kTimestamp}) last.required(field);
-  } else if ((stated.seen & bit(kAiConfidence)) == 0) {
-    stated.detection.ai_confidence = 1;  // nothing is known against it: the flag then says only how good the fix is
+    last.missing(kTopTable, stated.seen, {});
+  } else {
+    // Nothing is known against it: the flag then says only how good the fix is.
+    if ((stated.seen & bit(kAiConfidence)) == 0) stated.detection.ai_confidence = 1;
+    last.required(kSensorMetadata);
   }
   last.sensor();
 }

@@ -1,5 +1,5 @@
 #pragma once
-// The rules of a detection request (design.md 4.2): which fields there are, their ranges, and what must hold between
+// The rules of a detection request (design.md 4.2): what the fields of detection_fields.hpp must hold, each and between
 // them. Knows nothing of JSON's syntax.
 
 #include <array>
@@ -11,6 +11,7 @@
 
 #include "detection/detection.hpp"
 #include "detection/error.hpp"
+#include "http/detection_fields.hpp"
 #include "http/detection_json.hpp"
 
 namespace detection::http {
@@ -50,9 +51,7 @@ enum class TopField : std::uint8_t {
   kImageBase64,
   kSensorMetadata,
 };
-inline constexpr std::array<std::string_view, 14> kTopFields{
-    "detection_id", "pixel_x",   "pixel_y",   "bbox",     "anchor",   "object_class", "ai_confidence",
-    "source",       "camera_id", "timestamp", "track_id", "exercise", "image_base64", "sensor_metadata"};
+inline constexpr auto kTopFields = names_of(kTopTable);
 
 enum class SensorField : std::uint8_t {
   kLocationLat,
@@ -75,47 +74,23 @@ enum class SensorField : std::uint8_t {
   kGroundElevation,
   kAccuracy,
 };
-inline constexpr std::array<std::string_view, 19> kSensorFields{"location_lat",
-                                                                "location_lon",
-                                                                "location_elevation",
-                                                                "elevation_reference",
-                                                                "heading",
-                                                                "pitch",
-                                                                "roll",
-                                                                "focal_length",
-                                                                "focal_length_y",
-                                                                "focal_length_mm",
-                                                                "sensor_width_mm",
-                                                                "hfov_deg",
-                                                                "image_width",
-                                                                "image_height",
-                                                                "principal_point",
-                                                                "distortion",
-                                                                "slant_range_m",
-                                                                "ground_elevation_m",
-                                                                "accuracy"};
+inline constexpr auto kSensorFields = names_of(kSensorTable);
+inline constexpr auto kDistortionFields = names_of(kDistortionTable);
+inline constexpr auto kAccuracyFields = names_of(kAccuracyTable);
 
-inline constexpr std::array<std::string_view, 9> kAccuracyFields{"horizontal_m",  "vertical_m", "ground_m",
-                                                                 "heading_deg",   "pitch_deg",  "roll_deg",
-                                                                 "focal_percent", "pixel_px",   "slant_range_m"};
+[[nodiscard]] constexpr const DetectionField& field_of(TopField field) noexcept {
+  return kTopTable[static_cast<std::size_t>(field)];
+}
+[[nodiscard]] constexpr const DetectionField& field_of(SensorField field) noexcept {
+  return kSensorTable[static_cast<std::size_t>(field)];
+}
+
+/// A class (1-64 characters), or with a colon allowed any other name (1-128).
+[[nodiscard]] bool is_name(std::string_view text, bool colon) noexcept;
 
 inline constexpr std::string_view kSensorPrefix = "sensor_metadata.";
 inline constexpr std::string_view kAccuracyPrefix = "sensor_metadata.accuracy.";
 inline constexpr std::string_view kDistortionPrefix = "sensor_metadata.distortion.";
-inline constexpr std::size_t kImageBytesMost = 8u << 20;  ///< decoded
-
-/// A number's range; the message says it.
-struct NumberRule {
-  double least;
-  double most;
-  std::string_view message;
-  [[nodiscard]] constexpr bool holds(double value) const noexcept { return value >= least && value <= most; }
-};
-/// By SensorField and by index of kAccuracyFields; fields that are no numbers have the whole line as their range.
-[[nodiscard]] const NumberRule& sensor_rule(SensorField field) noexcept;
-[[nodiscard]] const NumberRule& accuracy_rule(std::size_t index) noexcept;
-extern const NumberRule kPixelRule;
-extern const NumberRule kConfidenceRule;
 
 /// What a body states, field by field: `seen` marks the fields that were there, `good` those that held their own rule.
 struct Stated {

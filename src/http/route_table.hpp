@@ -18,27 +18,52 @@ enum class Route : std::uint8_t {
   kDetection,
   kDetectionCot,
   kDetectionAudit,
+  kDetectionVerify,
+  kEvents,
   kDelivery,
+  kDeliveryRetry,
+  kAudit,
+  kAuditVerify,
+  kAuthToken,
+  kAuthRevoke,
+  kApiKeys,
+  kApiKey,
+  kApiKeyRotate,
+  kJwks,
   kHealth,
   kReady,
   kMetrics,
   kOpenApi,
+  kDocs,
   kProblem,
 };
-inline constexpr std::size_t kRoutes = 11;
+inline constexpr std::size_t kRoutes = 23;
+
+/// One method of a route and who may call it. GET is also HEAD.
+struct MethodSpec {
+  Method method;
+  std::optional<security::Scope> scope{};  ///< none: anybody
+};
 
 struct RouteSpec {
   std::string_view path;   ///< the template, also the label of metrics
   std::string_view allow;  ///< as in the Allow header
-  bool get = false, post = false;
-  std::optional<security::Scope> get_scope{}, post_scope{};
+  std::array<std::optional<MethodSpec>, 2> methods{};
   bool on_api = true, on_metrics = false;
+
+  /// What this route says to a method; none: 405.
+  [[nodiscard]] const MethodSpec* find(Method method) const noexcept {
+    if (method == Method::kHead) method = Method::kGet;
+    for (const auto& spec : methods)
+      if (spec && spec->method == method) return &*spec;
+    return nullptr;
+  }
 };
 [[nodiscard]] const std::array<RouteSpec, kRoutes>& route_table() noexcept;
 
 struct RouteMatch {
   Route route;
-  std::string_view parameter;  ///< {id} or {code}
+  std::string_view parameter;  ///< {id}, {sink} or {code}, as it stood in the path
 };
 /// None: 404.
 [[nodiscard]] std::optional<RouteMatch> match_route(std::string_view path, Port port) noexcept;

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "http/event_loop.hpp"
+#include "http/tls_credentials.hpp"
 
 namespace detection::http {
 namespace {
@@ -134,6 +135,7 @@ class LoopServer final : public Server {
   ~LoopServer() override { stop(milliseconds{0}); }
 
   Result<void> start() override {
+    if (auto secured = load_tls(); !secured) return secured;
     bool api_ipv6 = false, metrics_ipv6 = false;
     const auto threads = std::max(1U, setup_.threads);
     auto api = listening(setup_.api, threads, api_ipv6);
@@ -152,12 +154,16 @@ class LoopServer final : public Server {
       loops_.push_back(std::move(loop));
     }
     for (const auto& loop : loops_) loop->start();
+    if (state_.tls) state_.tls->watch(setup_.tls_reloaded);
     return {};
   }
 
   Endpoint endpoint(Port port) const override { return port == Port::kApi ? setup_.api : setup_.metrics; }
 
-  void begin_drain() override { state_.draining.store(true, std::memory_order_relaxed); }
+  void begin_drain() override {
+    if (state_.draining.exchange(true, std::memory_order_relaxed)) return;
+    for (const auto& loop : loops_) loop->end_streams();
+  }
 
   void stop(milliseconds grace) override {
     begin_drain();
@@ -175,6 +181,14 @@ class LoopServer final : public Server {
   }
 
  private:
+  Result<void> load_tls() {
+    if (setup_.tls.certificate.empty() && setup_.tls.key.empty()) return {};
+    auto credentials = TlsCredentials::load(setup_.tls, setup_.certificate_expiry);
+    if (!credentials) return std::unexpected(std::move(credentials.error()));
+    state_.tls = std::move(*credentials);
+    return {};
+  }
+
   ServerSetup setup_;
   ServerState state_;
   std::vector<std::unique_ptr<EventLoop>> loops_;

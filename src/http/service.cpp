@@ -20,6 +20,7 @@ class HttpService final : public Service {
     stop(milliseconds{0});
     // The store gives every job back, also those whose connections are gone.
     while (state_.jobs_out.load(std::memory_order_acquire) > 0) std::this_thread::sleep_for(milliseconds{1});
+    state_.audit_check.stop();
     server_.reset();
   }
 
@@ -28,6 +29,7 @@ class HttpService final : public Service {
     ServerSetup setup;
     setup.api = options.api;
     setup.metrics = options.metrics;
+    setup.tls = {options.tls_certificate_file, options.tls_key_file};
     setup.threads = options.threads;
     setup.limits = {.connections_most = options.connections_most,
                     .metrics_connections_most = kMetricsConnections,
@@ -41,11 +43,15 @@ class HttpService final : public Service {
     setup.make_handler = [this](Loop& loop, Port port) { return std::make_unique<Api>(state_, loop, port); };
     setup.refused = [this](std::string_view reason) { state_.metrics.refused(reason); };
     setup.connections = state_.metrics.connections();
+    setup.certificate_expiry = state_.rooms.metrics.gauge(telemetry::kHttpCertificateExpiryTimestampSeconds);
+    setup.tls_reloaded = [this](const Result<void>& result) { log_reload(result); };
     server_ = make_server(std::move(setup));
     state_.server = server_.get();
     auto started = server_->start();
-    if (started) state_.complete.store(true, std::memory_order_release);
-    return started;
+    if (!started) return started;
+    state_.feed.start();
+    state_.complete.store(true, std::memory_order_release);
+    return {};
   }
 
   Endpoint api_endpoint() const override { return server_ ? server_->endpoint(Port::kApi) : state_.options.api; }
@@ -60,12 +66,23 @@ class HttpService final : public Service {
 
   void stop(milliseconds grace) override {
     begin_drain();
+    state_.audit_check.give_up();
+    state_.feed.stop();
     if (server_) server_->stop(grace);
     state_.workers.stop();
     state_.scraper.stop();
+    state_.auth_watch.stop();
   }
 
  private:
+  void log_reload(const Result<void>& result) {
+    if (result)
+      state_.rooms.log.write(telemetry::Level::kInfo, "tls_certificate_loaded", "new TLS handshakes use the new files");
+    else
+      state_.rooms.log.write(telemetry::Level::kError, "tls_certificate_unusable",
+                             result.error().detail + "; the one from before stays in use");
+  }
+
   ApiState state_;
   std::unique_ptr<Server> server_;
 };

@@ -10,9 +10,10 @@
 #include <vector>
 
 #include "detection/error.hpp"
+#include "http/exchange.hpp"
 #include "pipeline/acceptor.hpp"
 #include "pipeline/courier.hpp"
-#include "security/token.hpp"
+#include "security/authority.hpp"
 #include "store/store.hpp"
 #include "telemetry/log.hpp"
 #include "telemetry/metrics.hpp"
@@ -25,6 +26,29 @@ struct Endpoint {
 };
 /// "127.0.0.1:8000", "[::1]:8000", ":8000" (all addresses).
 [[nodiscard]] Result<Endpoint> parse_endpoint(std::string_view text);
+
+/// A token bucket: so many at once, so many a second after that.
+struct Rate {
+  double per_s = 0;
+  double burst = 0;
+};
+/// "2000:4000" (RATE:BURST, a second), "10/m:10" (a minute).
+[[nodiscard]] Result<Rate> parse_rate(std::string_view text);
+
+struct RateLimits {
+  bool enabled = true;
+  Rate subject{2000, 4000};   ///< an authenticated subject
+  Rate address{2, 10};        ///< an address whose requests are not authenticated
+  Rate token{10.0 / 60, 10};  ///< the token endpoint, per address
+};
+
+/// "10.0.0.0/8", "fd00::/8", "192.0.2.7".
+struct AddressBlock {
+  ClientAddress address{};
+  unsigned prefix_bits = 128;  ///< of the (mapped) IPv6 address
+  [[nodiscard]] bool contains(const ClientAddress& other) const noexcept;
+};
+[[nodiscard]] Result<AddressBlock> parse_address_block(std::string_view text);
 
 struct ServiceOptions {
   Endpoint api{};
@@ -40,7 +64,14 @@ struct ServiceOptions {
   std::chrono::milliseconds body_timeout{30'000};
   std::chrono::milliseconds idle_timeout{75'000};
   std::chrono::milliseconds write_timeout{30'000};
-  std::string version, commit, slot;  ///< for /health
+  std::chrono::milliseconds heartbeat{15'000};     ///< of the live feed
+  std::size_t feed_readers_most = 256;             ///< of the live feed; further ones get 503
+  std::string version, commit, slot;               ///< for /health
+  std::string tls_certificate_file, tls_key_file;  ///< both or none: TLS on the API port, re-read when they change
+  std::vector<std::string> cors_origins;           ///< exact origins; empty: no CORS
+  std::vector<AddressBlock> trusted_proxies;       ///< whose X-Forwarded-For counts
+  RateLimits rate_limits{};
+  std::size_t cached_reads_most = 4096;  ///< detections by id; 0: no cache
 };
 
 /// What the routes work with; all must outlive the service.
@@ -49,7 +80,7 @@ struct Rooms {
   store::Store& store;
   std::vector<pipeline::Courier*> couriers;
   cot::EventOptions event{};  ///< for GET .../cot
-  security::TokenVerifier& tokens;
+  security::Authority& authority;
   telemetry::Metrics& metrics;
   telemetry::Log& log;
 };

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <optional>
@@ -87,12 +89,38 @@ class TestClient {
     return receive(to_head);
   }
 
+  /// What comes, up to and with `last`; none when the connection ends before, or after 10 s without a byte.
+  std::optional<std::string> receive_until(std::string_view last) {
+    std::size_t at = 0, searched = 0;
+    while ((at = pending_.find(last, searched)) == std::string::npos) {
+      searched = pending_.size() - std::min(pending_.size(), last.size());
+      if (!more()) return std::nullopt;
+    }
+    auto text = pending_.substr(0, at + last.size());
+    pending_.erase(0, at + last.size());
+    return text;
+  }
+  /// All that comes until the connection ends in good order; none when it does not.
+  std::optional<std::string> receive_rest() {
+    while (more()) {
+    }
+    if (!ended_) return std::nullopt;
+    return std::exchange(pending_, {});
+  }
+
   /// True when the server closed in good order, with nothing behind what was received.
   bool closed() {
     while (pending_.empty())
       if (!more()) return ended_;
     return false;
   }
+  /// True when the server cut the connection, after whatever it had sent.
+  bool cut() {
+    while (more()) {
+    }
+    return !ended_ && reset_;
+  }
+  [[nodiscard]] int descriptor() const { return fd_; }
   /// True when nothing comes for so long.
   bool quiet(std::chrono::milliseconds time) {
     pollfd ready{fd_, POLLIN, 0};
@@ -106,6 +134,7 @@ class TestClient {
     char buffer[65'536];
     const auto count = ::recv(fd_, buffer, sizeof buffer, 0);
     if (count == 0) ended_ = true;
+    if (count < 0 && errno == ECONNRESET) reset_ = true;
     if (count <= 0) return false;
     pending_.append(buffer, static_cast<std::size_t>(count));
     return true;
@@ -114,6 +143,7 @@ class TestClient {
   int fd_;
   bool connected_ = false;
   bool ended_ = false;
+  bool reset_ = false;
   std::string pending_;
 };
 

@@ -1,5 +1,7 @@
 #include "security/token.hpp"
 
+#include <algorithm>
+
 namespace detection::security {
 
 std::string_view scope_name(Scope scope) noexcept {
@@ -17,6 +19,34 @@ std::optional<Scope> parse_scope(std::string_view name) noexcept {
   for (const Scope scope : kAllScopes)
     if (scope_name(scope) == name) return scope;
   return std::nullopt;
+}
+
+std::string scope_list(ScopeSet scopes) {
+  std::string text;
+  for (const Scope scope : kAllScopes) {
+    if (!scopes.has(scope)) continue;
+    if (!text.empty()) text.push_back(' ');
+    text.append(scope_name(scope));
+  }
+  return text;
+}
+
+Result<ScopeSet> parse_scope_list(std::string_view text) {
+  ScopeSet scopes;
+  while (!text.empty()) {
+    const auto end = std::min(text.find(' '), text.size());
+    if (const auto word = text.substr(0, end); !word.empty()) {
+      const auto known = parse_scope(word);
+      if (!known) {
+        auto there_are = "unknown scope '" + std::string(word.substr(0, 64)) + "'; there are:";
+        for (const Scope scope : kAllScopes) there_are.append(" ").append(scope_name(scope));
+        return fail(ErrorCode::kValidationFailed, there_are, {{"scope", there_are}});
+      }
+      scopes.add(*known);
+    }
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return scopes;
 }
 
 }  // namespace detection::security

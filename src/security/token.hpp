@@ -1,9 +1,8 @@
 #pragma once
-// Bearer tokens: JSON Web Tokens (RFC 7519) as JWS compact serialisation, HS256 by the key file. cjose verifies the
-// signature; what it lets pass (reference: 19 hostile tokens) is refused here first: `crit`, duplicate or unknown-alg
-// headers, padding, short keys. Claims: exp required, nbf and iat with 60 s of clock skew, scope as a space-separated
-// list.
+// What other rooms need of tokens: scopes, who a request comes from, the HMAC key of a file, and minting. Tokens are
+// JSON Web Tokens (RFC 7519) as JWS compact serialisation; what is accepted is the affair of authority.hpp.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -34,6 +33,9 @@ class ScopeSet {
   constexpr void add(Scope scope) noexcept { bits_ = static_cast<std::uint8_t>(bits_ | bit(scope)); }
   [[nodiscard]] constexpr bool has(Scope scope) const noexcept { return (bits_ & bit(scope)) != 0; }
   [[nodiscard]] constexpr bool empty() const noexcept { return bits_ == 0; }
+  /// Every scope of this one is in the other.
+  [[nodiscard]] constexpr bool within(ScopeSet other) const noexcept { return (bits_ & ~other.bits_) == 0; }
+  friend constexpr bool operator==(ScopeSet, ScopeSet) = default;
 
  private:
   static constexpr std::uint8_t bit(Scope scope) noexcept {
@@ -42,11 +44,18 @@ class ScopeSet {
   std::uint8_t bits_ = 0;
 };
 
+/// Space-separated (RFC 6749 section 3.3), in the order of kAllScopes.
+[[nodiscard]] std::string scope_list(ScopeSet scopes);
+/// The first word that is no scope fails it: kValidationFailed on "scope", naming those there are.
+[[nodiscard]] Result<ScopeSet> parse_scope_list(std::string_view text);
+
 /// Who a request comes from.
 struct Principal {
   std::string subject;
   ScopeSet scopes;
   UtcMicros expires{};
+  std::string jti{};         ///< of a token that has one
+  std::string api_key_id{};  ///< where it was an API key, or a token that one was granted
 };
 
 /// An HMAC key: at least 32 bytes, not one of the well-known examples.
@@ -70,28 +79,20 @@ class HmacKey {
 /// True when others than the owner and group may write the file (worth a warning).
 [[nodiscard]] bool writable_by_others(const std::filesystem::path& path);
 
+/// Our own name as `iss` and `aud`.
+inline constexpr std::string_view kOwnName = "detection-api";
+
 struct TokenRequest {
   std::string subject;
   std::string scope;  ///< space-separated; each must be a known scope
   std::chrono::seconds life{3600};
+  std::string issuer{kOwnName};
+  std::string audience{};   ///< empty: none
+  std::string client_id{};  ///< of the API key it is granted to; empty: none
 };
 inline constexpr std::chrono::seconds kTokenLifeMost{24 * 3600};
 
-/// An HS256 token with iss, sub, scope, iat, exp, jti.
+/// An HS256 token with iss, sub, scope, iat, exp, jti; its kid is that under which every key ring knows the key.
 [[nodiscard]] Result<std::string> mint_token(const HmacKey& key, const TokenRequest& request, UtcMicros now);
-
-/// Verifies tokens and remembers those that were good, bounded and never past their end. Any thread.
-class TokenVerifier {
- public:
-  explicit TokenVerifier(HmacKey key);
-  ~TokenVerifier();
-
-  /// kUnauthorized with a reason that is safe to show ("the token has expired").
-  [[nodiscard]] Result<std::shared_ptr<const Principal>> verify(std::string_view token, UtcMicros now);
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
 
 }  // namespace detection::security
