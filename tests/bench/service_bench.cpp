@@ -144,6 +144,20 @@ class ServiceBench {
     const auto encoded = room("cot_bench", "^encode_batch$");
     figures_.add("cot_encode", encoded("encode_batch").items_per_second, "events/s",
                  "located detection to CoT XML with its covariance, one core");
+    credentials();
+  }
+
+  /// What it costs to know who asks.
+  void credentials() {
+    const auto verified =
+        room("security_bench", "^(cached/threads:1|api_key/threads:1|uncached/(HS256|RS256|ES256|EdDSA))$");
+    const auto cost_ns = [&](const char* name) { return verified(name).cpu_ns; };
+    figures_.add(
+        "token_cached_ns", cost_ns("cached/threads:1"), "ns",
+        fmt::format("a bearer token seen before, with its hash; an API key {:.0f} ns", cost_ns("api_key/threads:1")));
+    figures_.add("token_uncached_ns", cost_ns("uncached/HS256"), "ns",
+                 fmt::format("HS256, first time seen; RS256 {:.0f}, ES256 {:.0f}, EdDSA {:.0f} ns",
+                             cost_ns("uncached/RS256"), cost_ns("uncached/ES256"), cost_ns("uncached/EdDSA")));
   }
 
   void http() {

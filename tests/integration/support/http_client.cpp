@@ -127,13 +127,13 @@ std::optional<Response> HttpClient::receive() {
 std::optional<Response> HttpClient::request(std::string_view method, std::string_view target, std::string_view body,
                                             std::string_view content_type) {
   std::string text;
-  text.reserve(512 + body.size());
+  text.reserve(512 + headers_.size() + body.size());
   text.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: 127.0.0.1\r\n");
   if (!token_.empty()) text.append("Authorization: Bearer ").append(token_).append("\r\n");
   if (!body.empty()) text.append("Content-Type: ").append(content_type).append("\r\n");
   if (!body.empty() || method == "POST" || method == "PUT")
     text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");
-  text.append("\r\n").append(body);
+  text.append(headers_).append("\r\n").append(body);
   if (send_raw(text))
     if (auto response = receive()) return response;
   disconnect();

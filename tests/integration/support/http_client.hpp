@@ -36,6 +36,10 @@ class HttpClient {
     return request("POST", target, body);
   }
 
+  /// Further header lines for every request from now on, each ended by CRLF.
+  void set_headers(std::string lines) { headers_ = std::move(lines); }
+  void set_token(std::string bearer_token) { token_ = std::move(bearer_token); }
+
   /// Whether any byte of the last request may have left (false: the connection was refused, the server saw nothing).
   [[nodiscard]] bool reached() const noexcept { return reached_; }
   /// Sends only these bytes, for requests that are cut short. False when that failed.
@@ -48,7 +52,7 @@ class HttpClient {
   [[nodiscard]] bool connect();
 
   std::uint16_t port_;
-  std::string token_;
+  std::string token_, headers_;
   std::chrono::milliseconds timeout_;
   int fd_ = -1;
   bool reached_ = false;

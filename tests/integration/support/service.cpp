@@ -5,14 +5,11 @@
 #include <stdexcept>
 
 namespace detection::integration {
-namespace {
-constexpr std::string_view kKey = "integration-tests-only-6f0c1d9a4be27358\n";
-}
 
 Service::Service(ServiceSettings settings)
     : settings_(std::move(settings)), api_port_(free_port()), metrics_port_(free_port()) {
   while (metrics_port_ == api_port_) metrics_port_ = free_port();
-  write_file(key_file(), kKey);
+  write_file(key_file(), std::string(kServiceKey) + "\n");
   std::filesystem::permissions(key_file(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   all_scopes_token_ = token();
 }

@@ -17,6 +17,9 @@ namespace detection::integration {
 
 inline constexpr std::string_view kAllScopes = "detections:read detections:write detections:verify audit:read admin";
 
+/// The HMAC key in its key file.
+inline constexpr std::string_view kServiceKey = "integration-tests-only-6f0c1d9a4be27358";
+
 struct ServiceSettings {
   std::filesystem::path binary;      ///< detection-api
   std::vector<std::string> sinks{};  ///< urls of --tak-sink, maybe name=url
