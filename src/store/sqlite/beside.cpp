@@ -30,6 +30,21 @@ Result<std::int64_t> stored_version(const std::filesystem::path& file) {
   return version->value_or(0);
 }
 
+Result<Database> try_connect(const std::filesystem::path& file) {
+  auto version = stored_version(file);
+  if (!version) return std::unexpected(std::move(version.error()));
+  DirectoryLock lock;
+  if (*version > 0 && *version < schema_version()) {
+    auto taken = DirectoryLock::take(file.parent_path());
+    if (!taken)
+      return fail(taken.error().code, taken.error().detail +
+                                          " and its schema is older than this program's; stop it, "
+                                          "or use its own program");
+    lock = std::move(*taken);
+  }
+  return connect(file, Access::kCreate);
+}
+
 }  // namespace
 
 Beside::Beside(Database db, std::string chain, Clock clock, telemetry::Metrics* metrics)
@@ -60,21 +75,10 @@ void Beside::close() {
 }
 
 Result<Database> connect_beside(const std::filesystem::path& file) {
-  auto version = stored_version(file);
-  if (!version) return std::unexpected(std::move(version.error()));
-  DirectoryLock lock;
-  if (*version > 0 && *version < schema_version()) {
-    auto taken = DirectoryLock::take(file.parent_path());
-    if (!taken)
-      return fail(taken.error().code, taken.error().detail +
-                                          " and its schema is older than this program's; stop it, "
-                                          "or use its own program");
-    lock = std::move(*taken);
-  }
   // Two that make one file at the same moment may stand in each other's way.
   const auto until = std::chrono::steady_clock::now() + limits::kLockWait;
   while (true) {
-    auto db = connect(file, Access::kCreate);
+    auto db = try_connect(file);
     if (db || db.error().code != ErrorCode::kStoreUnavailable || std::chrono::steady_clock::now() > until) return db;
     std::this_thread::sleep_for(limits::kTurnPoll);
   }

@@ -269,6 +269,9 @@ Result<std::int64_t> number_of(Database& db, std::string_view pragma) {
 
 /// Whose file is it, and how old?
 Result<std::int64_t> identify(Database& db, const std::filesystem::path& file) {
+  // One snapshot: another process may be making the database between two of these.
+  auto snapshot = Transaction::begin(db, false);
+  if (!snapshot) return std::unexpected(std::move(snapshot.error()));
   auto application = number_of(db, "PRAGMA application_id"), version = number_of(db, "PRAGMA user_version"),
        tables = number_of(db, "SELECT count(*) FROM sqlite_master");
   for (auto* value : {&application, &version, &tables})
@@ -281,21 +284,21 @@ Result<std::int64_t> identify(Database& db, const std::filesystem::path& file) {
   return version;
 }
 
-Result<void> migrate(Database& db, std::int64_t version) {
-  for (; version < schema_version(); ++version) {
-    auto transaction = Transaction::begin(db, true);
-    if (!transaction) return std::unexpected(std::move(transaction.error()));
-    // Another process may have done the step while this one waited for the lock.
-    auto now = number_of(db, "PRAGMA user_version");
-    if (!now) return std::unexpected(std::move(now.error()));
-    if (*now > version) continue;
-    std::string step(schema_step(version + 1));
-    step += "PRAGMA user_version = " + std::to_string(version + 1) + ";";
-    step += "PRAGMA application_id = " + std::to_string(kApplicationId) + ";";
-    if (auto done = db.execute(step); !done) return done;
-    if (auto done = transaction->commit(); !done) return done;
-  }
-  return {};
+/// All steps or none, so that no other process ever sees a version in between.
+Result<void> migrate(Database& db) {
+  auto transaction = Transaction::begin(db, true);
+  if (!transaction) return std::unexpected(std::move(transaction.error()));
+  // Another process may have done it while this one waited for the lock.
+  auto version = number_of(db, "PRAGMA user_version");
+  if (!version) return std::unexpected(std::move(version.error()));
+  if (*version >= schema_version()) return {};
+  for (auto step = *version + 1; step <= schema_version(); ++step)
+    if (auto done = db.execute(schema_step(step)); !done) return done;
+  if (auto done = db.execute("PRAGMA user_version = " + std::to_string(schema_version()) +
+                             "; PRAGMA application_id = " + std::to_string(kApplicationId));
+      !done)
+    return done;
+  return transaction->commit();
 }
 
 }  // namespace
@@ -319,8 +322,8 @@ Result<Database> connect(const std::filesystem::path& file, Access access) {
     return refuse(file, "has schema version " + std::to_string(*version) + ", this program needs " +
                             std::to_string(schema_version()) + "; run `detection-api migrate`");
   if (auto done = configure(*db, access); !done) return std::unexpected(std::move(done.error()));
-  if (access == Access::kCreate)
-    if (auto done = migrate(*db, *version); !done) return std::unexpected(std::move(done.error()));
+  if (*version < schema_version())
+    if (auto done = migrate(*db); !done) return std::unexpected(std::move(done.error()));
   return db;
 }
 
