@@ -13,10 +13,8 @@ function(detection_test name)
   list(TRANSFORM TEST_USES PREPEND room_ OUTPUT_VARIABLE used)
   target_link_libraries(${name} PRIVATE ${used} ${TEST_LIBRARIES} GTest::gtest_main GTest::gmock
                                         nlohmann_json::nlohmann_json)
-  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-  target_compile_definitions(${name} PRIVATE
-    DETECTION_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data" DETECTION_TEST_VECTORS="${CMAKE_SOURCE_DIR}/tests/vectors"
-    DETECTION_SOURCE_ROOT="${CMAKE_SOURCE_DIR}" DETECTION_BINARY_ROOT="${CMAKE_BINARY_DIR}")
+  configure_file(${CMAKE_SOURCE_DIR}/tests/test_paths.hpp.in ${CMAKE_BINARY_DIR}/test_paths/test_paths.hpp @ONLY)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests ${CMAKE_BINARY_DIR}/test_paths)
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 300)
   endif()

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "klv/packets.hpp"
+#include "test_paths.hpp"
 
 namespace detection::app {
 namespace {

@@ -1,4 +1,5 @@
 #include "app/options.hpp"
+#include "test_paths.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -13,6 +13,7 @@
 #include "cot/test_detections.hpp"
 #include "cot/validate.hpp"
 #include "cot/xml_text.hpp"
+#include "test_paths.hpp"
 
 namespace detection::cot {
 namespace {

@@ -11,6 +11,7 @@
 
 #include "geolocate/locate.hpp"
 #include "geolocate/wgs84.hpp"
+#include "test_paths.hpp"
 
 namespace detection::geolocate::test {
 

@@ -14,6 +14,7 @@
 #include "http/docs_page.hpp"
 #include "http/problem.hpp"
 #include "http/route_table.hpp"
+#include "test_paths.hpp"
 
 namespace detection::http {
 namespace {

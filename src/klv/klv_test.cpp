@@ -7,6 +7,7 @@
 
 #include "klv/packets.hpp"
 #include "klv/st0601.hpp"
+#include "test_paths.hpp"
 
 namespace detection::klv {
 namespace {

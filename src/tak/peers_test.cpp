@@ -21,6 +21,7 @@
 
 #include "tak/sink.hpp"
 #include "tak/test_feeder.hpp"
+#include "test_paths.hpp"
 
 namespace detection::tak {
 namespace {

@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "integration/support/service.hpp"
+#include "test_paths.hpp"
 
 namespace detection::integration {
 namespace {

@@ -11,6 +11,7 @@
 
 #include "integration/support/records.hpp"
 #include "integration/support/requests.hpp"
+#include "test_paths.hpp"
 
 namespace detection::integration {
 namespace {

@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "test_paths.hpp"
 #include "unit/source_rules.hpp"
 
 namespace detection::rules {

@@ -9,6 +9,7 @@
 #include "store/sqlite/audit_support.hpp"
 #include "store/sqlite/limits.hpp"
 #include "store/sqlite/schema.hpp"
+#include "test_paths.hpp"
 
 namespace detection::store::sqlite {
 namespace {

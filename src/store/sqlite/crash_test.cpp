@@ -14,6 +14,7 @@
 
 #include "contract/store_support.hpp"
 #include "store/sqlite/engine.hpp"
+#include "test_paths.hpp"
 
 namespace detection::store::sqlite {
 namespace {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "integration/support/service.hpp"
+#include "test_paths.hpp"
 
 namespace detection::integration {
 
