@@ -126,14 +126,29 @@ void FeedHub::Impl::gap(const FeedReaderPtr& reader) {
 /// A stream ends, so that its reader comes again; who has none yet is told why.
 void FeedHub::Impl::give_up(const FeedReaderPtr& reader, const Error& error) {
   if (reader->begun) return reader->lane->end(reader, {});
+  const bool invalid = error.code == ErrorCode::kValidationFailed;
+  turn_away(reader, invalid ? Refusal{{ErrorCode::kValidationFailed,
+                                       "Last-Event-ID must be the id of an event of this feed",
+                                       {{"Last-Event-ID", "is not the id of an event"}}}}
+                            : feed_unavailable("the live feed cannot be read at the moment"));
+}
+
+/// Its credential has ended.
+void FeedHub::Impl::shut_out(const FeedReaderPtr& reader, Error error) {
+  if (!reader->begun)
+    return turn_away(
+        reader, {std::move(error), "WWW-Authenticate: Bearer realm=\"detection-api\", error=\"invalid_token\"\r\n"});
+  reader->gone = true;
+  reader->lane->send(reader, feed_end(error.detail));
+  reader->lane->end(reader, {});
+}
+
+/// Who has no stream yet.
+void FeedHub::Impl::turn_away(const FeedReaderPtr& reader, Refusal refusal) {
   forget(reader->exchange);
   reader->gone = true;
   --readers_here_;
-  const bool invalid = error.code == ErrorCode::kValidationFailed;
-  reader->lane->refuse(reader, invalid ? Refusal{{ErrorCode::kValidationFailed,
-                                                  "Last-Event-ID must be the id of an event of this feed",
-                                                  {{"Last-Event-ID", "is not the id of an event"}}}}
-                                       : feed_unavailable("the live feed cannot be read at the moment"));
+  reader->lane->refuse(reader, std::move(refusal));
   if (readers_here_ == 0) end_tail();
 }
 

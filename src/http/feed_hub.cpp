@@ -17,6 +17,8 @@ constexpr milliseconds kTailAgain{20};
 /// Without being told: other processes write into the store too.
 constexpr milliseconds kTailAnyway{500};
 constexpr milliseconds kAfterFailure{1'000};
+/// How often credentials are looked at again; two comparisons a reader where nothing has changed.
+constexpr milliseconds kAccessEvery{500};
 constexpr std::size_t kTailEvents = 500;
 /// Of one loop. While it does not turn, there is no use in more.
 constexpr int kWaitingMost = 4;
@@ -111,7 +113,7 @@ bool FeedHub::Impl::wait() {
     if (!tailing_) {
       bell_->rings.wait(lock, [this] { return bell_->stopping || bell_->called; });
     } else {
-      auto until = std::min(next_heartbeat_, std::max(next_anyway_, next_tail_));
+      auto until = std::min({next_heartbeat_, next_access_, std::max(next_anyway_, next_tail_)});
       if (bell_->committed || behind_ || !parked_.empty()) until = std::min(until, next_tail_);
       // A commit before that only makes the wait shorter.
       while (!due() && Clock::now() < until) {
@@ -129,6 +131,7 @@ void FeedHub::Impl::take(Note& note) {
   switch (note.kind) {
     case Note::Kind::kNew:
       ++readers_here_;
+      reader->here = true;
       if (begin_tail())
         ready_.push_back(std::move(reader));
       else
@@ -150,6 +153,8 @@ void FeedHub::Impl::take(Note& note) {
 void FeedHub::Impl::turn() {
   if (!tailing_) return;
   const auto now = Clock::now();
+  check_access(now);  // before anything more is given
+  if (!tailing_) return;
   bool look = behind_ || !parked_.empty() || now >= next_anyway_;
   {
     const std::scoped_lock lock(bell_->mutex);
@@ -178,6 +183,7 @@ bool FeedHub::Impl::begin_tail() {
   next_tail_ = now;
   next_anyway_ = now + kTailAnyway;
   next_heartbeat_ = now + settings_.heartbeat;
+  next_access_ = now + kAccessEvery;
   return true;
 }
 
@@ -261,6 +267,32 @@ void FeedHub::Impl::heartbeat(Clock::time_point now) {
   if (now < next_heartbeat_) return;
   next_heartbeat_ = now + settings_.heartbeat;
   broadcast(feed_heartbeat(), 0);
+}
+
+void FeedHub::Impl::check_access(Clock::time_point now) {
+  if (now < next_access_) return;
+  next_access_ = now + kAccessEvery;
+  const auto& access = settings_.access;
+  if (!access.epoch) return;
+  const auto epoch = access.epoch();
+  const auto utc = system_now();
+  std::vector<FeedReaderPtr> due;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [x, reader] : readers_)
+      if (reader->here && !reader->gone && reader->principal &&
+          (reader->good_epoch != epoch || utc >= reader->good_until))
+        due.push_back(reader);
+  }
+  for (const auto& reader : due) {
+    auto until = access.good_until(*reader->principal, utc);
+    if (!until) {
+      shut_out(reader, std::move(until.error()));
+      continue;
+    }
+    reader->good_epoch = epoch;
+    reader->good_until = *until;
+  }
 }
 
 FeedHub::FeedHub(store::Store& store, telemetry::Metrics& metrics, FeedSettings settings)

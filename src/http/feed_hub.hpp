@@ -15,7 +15,9 @@
 // An id that is no cursor: 422 on Last-Event-ID. More than readers_most: 503. A stream ends when the store cannot be
 // read for a reader that still catches up; who is cut off or ended comes again with its Last-Event-ID.
 
+#include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -26,9 +28,16 @@
 
 namespace detection::http {
 
+/// Whether who was let in may stay; see Authority. Called on the hub's thread.
+struct FeedAccess {
+  std::function<std::uint64_t()> epoch{};
+  std::function<Result<UtcMicros>(const security::Principal&, UtcMicros now)> good_until{};
+};
+
 struct FeedSettings {
   std::chrono::milliseconds heartbeat{15'000};
   std::size_t readers_most = 256;
+  FeedAccess access{};  ///< without it nobody's credential is looked at again
 };
 
 class FeedHub {
@@ -44,7 +53,8 @@ class FeedHub {
   void stop();
 
   /// On the loop's thread: takes over the exchange, which becomes a stream or a refusal. A Last-Event-ID resumes behind
-  /// that event, an unknown one is 422 on Last-Event-ID; none begins with what happens from now on.
+  /// that event, an unknown one is 422 on Last-Event-ID; none begins with what happens from now on. The stream ends
+  /// within a second after FeedAccess knows that the credential has.
   void subscribe(Exchange& exchange, Loop& loop);
   /// From Handler::stream_over, on the same thread.
   void over(Exchange& exchange);

@@ -84,6 +84,9 @@ class FeedHub::Impl {
   void restart_after_gap();
   void broadcast(const FeedText& text, std::size_t events);
   void heartbeat(FeedClock::time_point now);
+  void check_access(FeedClock::time_point now);
+  void shut_out(const FeedReaderPtr& reader, Error error);
+  void turn_away(const FeedReaderPtr& reader, Refusal refusal);
   void step(const FeedReaderPtr& reader);
   void step_in_ring(const FeedReaderPtr& reader);
   void step_in_store(const FeedReaderPtr& reader);
@@ -115,7 +118,7 @@ class FeedHub::Impl {
   std::deque<FeedReaderPtr> ready_;
   std::vector<FeedReaderPtr> parked_;  ///< until the tail is at the end
   std::size_t readers_here_ = 0;
-  FeedClock::time_point next_tail_{}, next_anyway_{}, next_heartbeat_{};
+  FeedClock::time_point next_tail_{}, next_anyway_{}, next_heartbeat_{}, next_access_{};
 };
 
 }  // namespace detection::http

@@ -27,16 +27,20 @@ class FeedLane;
 
 struct FeedReader {
   FeedReader(Exchange& x, std::shared_ptr<FeedLane> at)
-      : exchange(x), lane(std::move(at)), last_event_id(x.head.last_event_id) {}
+      : exchange(x), lane(std::move(at)), last_event_id(x.head.last_event_id), principal(x.notes.principal) {}
 
   Exchange& exchange;
   const std::shared_ptr<FeedLane> lane;
   const std::string last_event_id;
+  const std::shared_ptr<const security::Principal> principal;  ///< null where nobody asked for one
 
   // The hub's thread.
   std::string position;                    ///< everything up to it was sent
   std::optional<FeedRing::Place> place{};  ///< the same in the ring, when it is there
-  bool begun = false;                      ///< it is a stream already
+  std::uint64_t good_epoch = 0;            ///< the principal is good while this holds,
+  UtcMicros good_until{};                  ///< and until then
+  bool here = false;
+  bool begun = false;  ///< it is a stream already
   bool live = false;
   bool gone = false;
 

@@ -11,10 +11,12 @@ class FeedStoreTest : public ApiTest {
  protected:
   /// A reader whose stream has begun.
   TestClient reader(std::string_view last_event_id = {}) {
+    return reader_with(bearer("detections:read") +
+                       (last_event_id.empty() ? "" : "Last-Event-ID: " + std::string(last_event_id) + "\r\n"));
+  }
+  TestClient reader_with(const std::string& headers) {
     auto c = client();
-    std::string lines = "GET /api/v1/events HTTP/1.1\r\nHost: a\r\n" + bearer("detections:read");
-    if (!last_event_id.empty()) lines.append("Last-Event-ID: ").append(last_event_id).append("\r\n");
-    c.send(lines + "\r\n");
+    c.send("GET /api/v1/events HTTP/1.1\r\nHost: a\r\n" + headers + "\r\n");
     const auto answer = c.receive();
     EXPECT_TRUE(answer && answer->status == 200);
     EXPECT_TRUE(c.receive_until("live feed of detection-api\n\n\r\n"));
@@ -101,6 +103,58 @@ TEST_F(FeedStoreTest, GivesEachOnceUnderLoad) {
   }
   poster.join();
   EXPECT_EQ(got, posted);
+}
+
+/// The stream ends in good order, saying why.
+void expect_ended(TestClient& c, std::string_view why) {
+  const auto rest = c.receive_until("event: end\ndata: {\"reason\":\"" + std::string(why) + "\"}\n\n");
+  EXPECT_TRUE(rest) << why;
+  EXPECT_TRUE(c.receive_until("0\r\n\r\n")) << "the stream goes on";
+}
+
+TEST_F(FeedStoreTest, EndsWithTheApiKeyThatItWasOpenedWith) {
+  const auto now = system_now();
+  const auto soon = UtcMicros{now.count + 2'000'000};
+  const security::ScopeSet scopes{security::Scope::kDetectionsRead};
+  const auto revoked = authority_->create_api_key({"revoked", scopes, {}}, "a", now).value();
+  const auto expiring = authority_->create_api_key({"expiring", scopes, soon}, "a", now).value();
+  const auto rotated = authority_->create_api_key({"rotated", scopes, {}}, "a", now).value();
+  const auto granted = authority_->grant(revoked.info.id, revoked.secret_text, "", now).value().access_token;
+  auto by_key = reader_with("X-API-Key: " + revoked.secret_text + "\r\n");
+  auto by_its_token = reader_with("Authorization: Bearer " + granted + "\r\n");
+  auto by_expiring = reader_with("X-API-Key: " + expiring.secret_text + "\r\n");
+  auto by_rotated = reader_with("X-API-Key: " + rotated.secret_text + "\r\n");
+  auto other = reader();
+  ASSERT_TRUE(authority_->rotate_api_key(rotated.info.id, "a", now));
+  ASSERT_TRUE(authority_->revoke_api_key(revoked.info.id, "a", now));
+  expect_ended(by_key, "the API key has been revoked");
+  expect_ended(by_its_token, "the API key has been revoked");
+  expect_ended(by_expiring, "the API key has expired");
+  const auto id = post_red();
+  EXPECT_EQ(next(other).data["detection_id"], id) << "others go on";
+  EXPECT_EQ(next(by_rotated).data["detection_id"], id) << "also by a secret that is in its grace";
+}
+
+TEST_F(FeedStoreTest, EndsWithTheTokenThatItWasOpenedWith) {
+  const auto mint = [&](UtcMicros now) {
+    return "Authorization: Bearer " +
+           *security::mint_token(*key_, {"tester", "detections:read", std::chrono::seconds(1)}, now) + "\r\n";
+  };
+  // The skew of 60 s is part of its life.
+  auto expiring = reader_with(mint(UtcMicros{system_now().count - 59'000'000}));
+  expect_ended(expiring, "the token has expired");
+
+  const auto revoked = token("detections:read");
+  auto by_revoked = reader_with("Authorization: Bearer " + revoked + "\r\n");
+  const auto jti = authority_->authenticate(revoked, system_now()).value()->jti;
+  ASSERT_TRUE(authority_->revoke_token(jti, "a", system_now()));
+  expect_ended(by_revoked, "the token has been revoked");
+
+  auto by_old_key = reader();
+  const auto path = std::filesystem::path(folder_) / "jwt.key";
+  std::ofstream(path.string() + ".new") << "unit-tests-only-771b05ee92ac4d38-0815";
+  std::filesystem::rename(path.string() + ".new", path);
+  expect_ended(by_old_key, "the token's key has been withdrawn");
 }
 
 TEST_F(FeedStoreTest, RefusesWhatIsNoCursor) {

@@ -89,6 +89,12 @@ FeedText feed_gap(std::string_view cursor) {
   return std::make_shared<const std::string>(std::move(text));
 }
 
+FeedText feed_end(std::string_view reason) {
+  std::string text("event: end\ndata: {\"reason\":");
+  json::append_string(text, reason);
+  return std::make_shared<const std::string>(text.append("}\n\n"));
+}
+
 FeedText feed_greeting() {
   static const auto text = std::make_shared<const std::string>("retry: 2000\n: the live feed of detection-api\n\n");
   return text;

@@ -26,6 +26,8 @@ void append_feed_event(std::string& out, const store::FeedEvent& event);
 [[nodiscard]] FeedText feed_gap(std::string_view cursor);
 [[nodiscard]] FeedText feed_greeting();
 [[nodiscard]] FeedText feed_heartbeat();
+/// The last one of a reader whose credential has ended. It has no id, so that Last-Event-ID stays what it was.
+[[nodiscard]] FeedText feed_end(std::string_view reason);
 
 /// Some events that were written once, for all readers.
 struct FeedSheet {

@@ -90,7 +90,13 @@ Result<void> ApiKey::usable(UtcMicros now) const {
   return {};
 }
 
-Result<ApiKeyPointer> ApiKeys::check(std::string_view id, std::string_view secret, UtcMicros now) const {
+UtcMicros ApiKey::secret_until(const Digest& secret) const noexcept {
+  if (same_secret(as_text(secret), as_text(record.secret_sha256))) return kNever;
+  const bool previous = record.previous_sha256 && same_secret(as_text(secret), as_text(*record.previous_sha256));
+  return previous ? record.previous_until.value_or(UtcMicros{}) : UtcMicros{};
+}
+
+Result<CheckedApiKey> ApiKeys::check(std::string_view id, std::string_view secret, UtcMicros now) const {
   const auto key = find(id);
   const auto& record = key ? key->record : nobody();
   const auto digest = sha256(secret);
@@ -103,7 +109,7 @@ Result<ApiKeyPointer> ApiKeys::check(std::string_view id, std::string_view secre
     return refused("the API key is not known, or its secret is wrong");
   if (auto fine = key->usable(now); !fine) return std::unexpected(std::move(fine.error()));
   raise(*key->used, now.count);
-  return key;
+  return CheckedApiKey{key, is_current ? key->principal : key->previous_principal};
 }
 
 ApiKeyPointer ApiKeys::find(std::string_view id) const {
@@ -115,13 +121,19 @@ ApiKeyPointer ApiKeys::find(std::string_view id) const {
 ApiKeyPointer ApiKeys::made(store::ApiKeyRecord record, const ApiKeySet& before) const {
   const auto old = before.find(record.id);
   if (old != before.end() && same(old->second->record, record)) return old->second;
-  auto principal = std::make_shared<Principal>();
-  principal->subject = "api-key:" + record.id;
-  principal->scopes = known_scopes(record.scopes);
-  principal->expires = record.expires.value_or(kNever);
-  principal->api_key_id = record.id;
+  const auto principal_of = [&](const Digest& secret) {
+    auto principal = std::make_shared<Principal>();
+    principal->subject = "api-key:" + record.id;
+    principal->scopes = known_scopes(record.scopes);
+    principal->expires = record.expires.value_or(kNever);
+    principal->api_key_id = record.id;
+    principal->secret_sha256 = secret;
+    return principal;
+  };
+  auto principal = principal_of(record.secret_sha256);
+  auto previous = record.previous_sha256 ? principal_of(*record.previous_sha256) : nullptr;
   auto used = old != before.end() ? old->second->used : std::make_shared<std::atomic<std::int64_t>>(0);
-  return std::make_shared<const ApiKey>(std::move(record), std::move(principal), std::move(used));
+  return std::make_shared<const ApiKey>(std::move(record), std::move(principal), std::move(previous), std::move(used));
 }
 
 void ApiKeys::replace(std::vector<store::ApiKeyRecord> records) {

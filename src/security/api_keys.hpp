@@ -36,13 +36,20 @@ struct ApiKeyText {
 struct ApiKey {
   store::ApiKeyRecord record;
   std::shared_ptr<const Principal> principal;
+  std::shared_ptr<const Principal> previous_principal;  ///< whoever comes with the secret from before a rotation
   /// When it was last used here, microseconds; 0: not since it was told to the store.
   std::shared_ptr<std::atomic<std::int64_t>> used;
 
   /// kUnauthorized: revoked, expired.
   [[nodiscard]] Result<void> usable(UtcMicros now) const;
+  /// Until when the secret of that hash is good, whatever becomes of the key; long ago where it is none of the key's.
+  [[nodiscard]] UtcMicros secret_until(const Digest& secret) const noexcept;
 };
 using ApiKeyPointer = std::shared_ptr<const ApiKey>;
+struct CheckedApiKey {
+  ApiKeyPointer key;
+  std::shared_ptr<const Principal> principal;  ///< that of the secret
+};
 using ApiKeySet = std::unordered_map<std::string, ApiKeyPointer, TextHash, std::equal_to<>>;
 
 class ApiKeys {
@@ -52,7 +59,7 @@ class ApiKeys {
 
   /// The key of that id and secret, usable now. kUnauthorized; the same work and the same words for an unknown id and a
   /// wrong secret.
-  [[nodiscard]] Result<ApiKeyPointer> check(std::string_view id, std::string_view secret, UtcMicros now) const;
+  [[nodiscard]] Result<CheckedApiKey> check(std::string_view id, std::string_view secret, UtcMicros now) const;
   /// Null when there is none.
   [[nodiscard]] ApiKeyPointer find(std::string_view id) const;
 

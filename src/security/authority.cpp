@@ -95,9 +95,9 @@ Result<std::shared_ptr<const Principal>> Authority::authenticate(std::string_vie
   if (credential.starts_with(kApiKeyPrefix)) {
     const auto text = parse_api_key(credential);
     if (!text) return refused("the API key is not known, or its secret is wrong");
-    auto key = impl_->api_keys.check(text->id, text->secret, now);
-    if (!key) return std::unexpected(std::move(key.error()));
-    return (*key)->principal;
+    auto checked = impl_->api_keys.check(text->id, text->secret, now);
+    if (!checked) return std::unexpected(std::move(checked.error()));
+    return std::move(checked->principal);
   }
   if (credential.size() > kTokenBytesMost) return refused("the token is too long");
   const auto digest = sha256(credential);
@@ -125,6 +125,33 @@ Result<std::shared_ptr<const Principal>> Authority::Impl::check_token(std::strin
     principal.expires = std::min(principal.expires, key->record.expires.value_or(kNever));
   }
   return std::make_shared<const Principal>(std::move(principal));
+}
+
+std::uint64_t Authority::epoch() const noexcept {
+  return impl_->epoch.load(std::memory_order_acquire);
+}
+
+Result<UtcMicros> Authority::good_until(const Principal& principal, UtcMicros now) const {
+  auto until = principal.expires;
+  if (!principal.api_key_id.empty()) {
+    const auto key = impl_->api_keys.find(principal.api_key_id);
+    if (!key) return refused("the API key is not known");
+    if (auto fine = key->usable(now); !fine) return std::unexpected(std::move(fine.error()));
+    until = std::min(until, key->record.expires.value_or(kNever));
+    if (principal.secret_sha256) {
+      const auto secret_until = key->secret_until(*principal.secret_sha256);
+      if (now >= secret_until) return refused("the API key has another secret now");
+      until = std::min(until, secret_until);
+    }
+  }
+  if (!principal.secret_sha256) {
+    const auto key = principal.signed_by.lock();
+    if (!key || !impl_->ring->keys()->has(key.get())) return refused("the token's key has been withdrawn");
+    if (!principal.jti.empty() && impl_->revoked.get()->contains(principal.jti))
+      return refused("the token has been revoked");
+  }
+  if (now >= until) return refused("the token has expired");
+  return until;
 }
 
 std::shared_ptr<const std::string> Authority::jwks() const {

@@ -78,6 +78,13 @@ class Authority {
   /// kUnauthorized with a reason that is safe to show ("the token has expired").
   [[nodiscard]] Result<std::shared_ptr<const Principal>> authenticate(std::string_view credential, UtcMicros now);
 
+  /// Moves on with every change that may end a credential which was good: of signing keys, API keys, revocations. One
+  /// load, any thread.
+  [[nodiscard]] std::uint64_t epoch() const noexcept;
+  /// For what goes on longer than a request: until when a principal of authenticate() is good, as long as epoch() (read
+  /// before) stays. kUnauthorized when it is no more, with a reason that is safe to show. Memory only, any thread.
+  [[nodiscard]] Result<UtcMicros> good_until(const Principal& principal, UtcMicros now) const;
+
   /// The client-credentials grant (RFC 6749 section 4.4): the client is an API key; `client_id` its id (with or without
   /// "dsk_"), `client_secret` its secret or the whole key text. An empty scope means all of the key's.
   /// kUnauthorized (invalid_client); kValidationFailed on "scope" (invalid_scope).

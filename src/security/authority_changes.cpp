@@ -170,21 +170,21 @@ Result<IssuedToken> Authority::grant(std::string_view client_id, std::string_vie
     secret = whole->secret;
   }
   if (!is_api_key_id(id) || secret.size() != kApiKeySecretBytes) return invalid_client();
-  const auto key = impl_->api_keys.check(id, secret, now);
-  if (!key) return invalid_client();
-  const auto& record = (*key)->record;
+  const auto checked = impl_->api_keys.check(id, secret, now);
+  if (!checked) return invalid_client();
+  const auto& record = checked->key->record;
+  const auto& client = *checked->principal;
 
   auto scopes = parse_scope_list(scope);
   if (!scopes) return std::unexpected(std::move(scopes.error()));
-  if (scopes->empty()) scopes = (*key)->principal->scopes;
-  if (!scopes->within((*key)->principal->scopes))
-    return invalid("scope", "the client has no more than: " + scope_list((*key)->principal->scopes));
+  if (scopes->empty()) scopes = client.scopes;
+  if (!scopes->within(client.scopes))
+    return invalid("scope", "the client has no more than: " + scope_list(client.scopes));
 
   const auto left = std::chrono::floor<std::chrono::seconds>(record.expires.value_or(kNever) - now);
   const auto life = std::min({impl_->options.token_life, kTokenLifeMost, left});
   if (life < std::chrono::seconds{1}) return invalid_client();
-  const auto& subject = (*key)->principal->subject;
-  const TokenRequest request{subject,
+  const TokenRequest request{client.subject,
                              scope_list(*scopes),
                              life,
                              own_name(impl_->options.issuers),

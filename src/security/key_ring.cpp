@@ -50,6 +50,11 @@ KeyPointer KeySet::find(const std::optional<std::string>& kid) const {
   return found == by_kid.end() ? nullptr : found->second;
 }
 
+bool KeySet::has(const void* key) const noexcept {
+  return without_kid.get() == key ||
+         std::any_of(by_kid.begin(), by_kid.end(), [&](const auto& named) { return named.second.get() == key; });
+}
+
 KeyRing::KeyRing(const AuthorityOptions& options, std::atomic<std::uint64_t>& epoch, telemetry::Metrics& metrics,
                  telemetry::Log& log, SteadyClock clock)
     : directory_(options.only_api_keys ? std::filesystem::path() : options.key_directory),

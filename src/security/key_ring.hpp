@@ -32,6 +32,8 @@ struct KeySet {
   std::shared_ptr<const std::string> jwks;
 
   [[nodiscard]] KeyPointer find(const std::optional<std::string>& kid) const;
+  /// That very key is still one of them.
+  [[nodiscard]] bool has(const void* key) const noexcept;
 };
 
 class KeyRing {

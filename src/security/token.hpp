@@ -2,6 +2,7 @@
 // What other rooms need of tokens: scopes, who a request comes from, the HMAC key of a file, and minting. Tokens are
 // JSON Web Tokens (RFC 7519) as JWS compact serialisation; what is accepted is the affair of authority.hpp.
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -56,6 +57,9 @@ struct Principal {
   UtcMicros expires{};
   std::string jti{};         ///< of a token that has one
   std::string api_key_id{};  ///< where it was an API key, or a token that one was granted
+  // What it rests on, for Authority::good_until.
+  std::weak_ptr<const void> signed_by{};                        ///< of a token: its key in the ring
+  std::optional<std::array<std::uint8_t, 32>> secret_sha256{};  ///< of an API key: that of the secret it was used with
 };
 
 /// An HMAC key: at least 32 bytes, not one of the well-known examples.
