@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "detection/text.hpp"
+
 namespace detection::security {
 namespace {
 
@@ -79,8 +81,9 @@ std::string api_key_text(std::string_view id, std::string_view secret) {
 }
 
 ApiKeyInfo api_key_info(const store::ApiKeyRecord& record) {
-  return {record.id,      record.name,     known_scopes(record.scopes), record.created_by,
-          record.created, record.rotated,  record.previous_until,       record.expires,
+  // Names of old may hold bytes that no answer can.
+  return {record.id,      as_utf8(record.name), known_scopes(record.scopes), as_utf8(record.created_by),
+          record.created, record.rotated,       record.previous_until,       record.expires,
           record.revoked, record.last_used};
 }
 

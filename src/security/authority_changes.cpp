@@ -3,12 +3,13 @@
 
 #include <algorithm>
 
+#include "detection/text.hpp"
 #include "security/authority_impl.hpp"
 
 namespace detection::security {
 namespace {
 
-constexpr std::size_t kNameBytesMost = 128;
+constexpr std::size_t kNameCharactersMost = 128;
 constexpr std::size_t kRevokedMost = 20'000;
 /// A token of another issuer may live as long as it likes; nobody keeps one longer than this.
 constexpr std::chrono::hours kRevokedFor{24 * 365 * 10};
@@ -17,10 +18,10 @@ std::unexpected<Error> invalid(std::string field, std::string message) {
   return fail(ErrorCode::kValidationFailed, message, {{std::move(field), message}});
 }
 
-/// Bytes of UTF-8 are left to http/, which refuses what is none.
-bool printable(std::string_view text, std::size_t bytes_most) {
-  return !text.empty() && text.size() <= bytes_most &&
-         std::none_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; });
+/// Everything that comes from outside and enters the audit; commands have no http/ before them.
+bool printable(std::string_view text, std::size_t characters_most) {
+  const auto characters = printable_characters(text).value_or(0);
+  return characters > 0 && characters <= characters_most;
 }
 
 store::AuditEntry audit_entry(std::string_view type, std::string_view actor, const store::ApiKeyRecord& key) {
@@ -62,7 +63,7 @@ std::string own_name(const std::vector<std::string>& accepted) {
 }  // namespace
 
 Result<NewApiKey> Authority::create_api_key(const ApiKeyRequest& request, std::string_view actor, UtcMicros now) {
-  if (!printable(request.name, kNameBytesMost)) return invalid("name", "must have 1 to 128 printable characters");
+  if (!printable(request.name, kNameCharactersMost)) return invalid("name", "must have 1 to 128 printable characters");
   if (request.scopes.empty()) return invalid("scopes", "must name at least one scope");
   if (request.expires && *request.expires <= now) return invalid("expires", "must be in the future");
   auto id = new_api_key_id();
@@ -140,7 +141,7 @@ Result<std::vector<ApiKeyInfo>> Authority::api_keys() {
 }
 
 Result<void> Authority::revoke_token(std::string_view jti, std::string_view actor, UtcMicros now) {
-  if (!printable(jti, kJtiBytesMost)) return invalid("jti", "must have 1 to 128 printable characters");
+  if (!printable(jti, kJtiCharactersMost)) return invalid("jti", "must have 1 to 128 printable characters");
   const std::scoped_lock lock(impl_->changing);
   const auto before = impl_->revoked.get();
   if (before->contains(jti)) return {};

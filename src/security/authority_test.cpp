@@ -218,12 +218,23 @@ TEST_F(AuthorityTest, CreatingChecksItsInput) {
   EXPECT_EQ(code({"", {Scope::kAdmin}, {}}), "name");
   EXPECT_EQ(code({std::string(129, 'a'), {Scope::kAdmin}, {}}), "name");
   EXPECT_EQ(code({"a\tb", {Scope::kAdmin}, {}}), "name");
+  for (const auto* name : {"caf\xe9", "\xff", "a\u0085", "\u009b", "\xed\xa0\x80", "\x7f"})
+    EXPECT_EQ(code({name, {Scope::kAdmin}, {}}), "name") << name;
   EXPECT_EQ(code({"a", {}, {}}), "scopes");
   EXPECT_EQ(code({"a", {Scope::kAdmin}, kNow}), "expires");
   EXPECT_EQ(code({"Kamera Süd", {Scope::kAdmin}, {}}), "");
   store.keys.resize(kApiKeysMost);
   EXPECT_EQ(authority->create_api_key({"a", {Scope::kAdmin}, {}}, "a", kNow).error().code,
             ErrorCode::kCapacityExceeded);
+}
+
+TEST_F(AuthorityTest, AKeyOfOldWhoseNameIsNoTextIsShownAsText) {
+  create();
+  {
+    const std::scoped_lock lock(store.mutex());
+    store.keys[0].name = "caf\xe9";
+  }
+  EXPECT_EQ(authority->api_keys().value()[0].name, "caf\ufffd");
 }
 
 TEST_F(AuthorityTest, AStoreThatIsAwayTakesNothingAway) {

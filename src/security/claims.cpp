@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "detection/text.hpp"
+
 namespace detection::security {
 namespace {
 
@@ -24,10 +26,6 @@ std::optional<std::int64_t> numeric_date(const json_t* value) {
   const double seconds = json_number_value(value);
   if (!(std::abs(seconds) < 1e12)) return std::nullopt;
   return static_cast<std::int64_t>(seconds);
-}
-
-bool has_control_characters(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; });
 }
 
 bool is_one_of(std::string_view text, const std::vector<std::string>& accepted) {
@@ -136,8 +134,8 @@ Result<TokenClaims> check_claims(std::string_view payload, const TokenRules& rul
   const auto member = [&](const char* name) { return json_object_get(claims.get(), name); };
 
   const auto subject = text_of(member("sub"));
-  if (!subject || subject->empty() || subject->size() > kSubjectBytesMost || has_control_characters(*subject))
-    return refused("the token needs a subject (sub) of 1 to 128 bytes");
+  if (!subject || subject->empty() || subject->size() > kSubjectBytesMost || !printable_characters(*subject))
+    return refused("the token needs a subject (sub) of 1 to 128 bytes without control characters");
   TokenClaims out;
   if (auto fine = check_times(claims.get(), now, out); !fine) return std::unexpected(std::move(fine.error()));
   if (auto fine = check_issuer(claims.get(), rules); !fine) return std::unexpected(std::move(fine.error()));
@@ -145,7 +143,7 @@ Result<TokenClaims> check_claims(std::string_view payload, const TokenRules& rul
   out.principal.subject = *subject;
   if (const auto* jti = member("jti")) {
     const auto text = text_of(jti);
-    if (!text || text->empty() || text->size() > kJtiBytesMost)
+    if (!text || text->empty() || text->size() > kJtiCharactersMost)
       return refused("the token's id (jti) is not a text of 1 to 128 bytes");
     out.principal.jti = *text;
   }

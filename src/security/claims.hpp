@@ -12,7 +12,7 @@
 namespace detection::security {
 
 inline constexpr std::size_t kTokenBytesMost = 8192;
-inline constexpr std::size_t kJtiBytesMost = 128;
+inline constexpr std::size_t kJtiCharactersMost = 128;
 inline constexpr std::int64_t kClockSkew_s = 60;
 inline constexpr std::string_view kApiKeyPrefix = "dsk_";
 

@@ -23,12 +23,17 @@ def optional(value, encode):
     return b"\0" if value is None else b"\1" + encode(value)
 
 
+def member(r, name):
+    """The bytes of a text: where they are no UTF-8, the name with _hex has them."""
+    return text(bytes.fromhex(r[name + "_hex"]) if name + "_hex" in r else r[name])
+
+
 def record_hash(r):
     return hashlib.sha256(
-        bytes.fromhex(r["previous_sha256"]) + text(r["chain"]) + number(r["record"]) + number(r["at"])
-        + text(r["type"]) + text(r["severity"]) + text(r["actor"])
+        bytes.fromhex(r["previous_sha256"]) + member(r, "chain") + number(r["record"]) + number(r["at"])
+        + member(r, "type") + member(r, "severity") + member(r, "actor")
         + optional(r["subject"], lambda v: text(bytes.fromhex(v))) + optional(r["detection"], number)
-        + optional(r["detection_sha256"], lambda v: text(bytes.fromhex(v))) + text(r["body"])
+        + optional(r["detection_sha256"], lambda v: text(bytes.fromhex(v))) + member(r, "body")
     ).hexdigest()
 
 

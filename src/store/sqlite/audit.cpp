@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "detection/json_writer.hpp"
+#include "detection/text.hpp"
 
 namespace detection::store::sqlite {
 namespace {
@@ -124,11 +125,11 @@ Result<void> append_events(Database& db, const Query& record, std::vector<AuditE
   event.at = {record.integer(2)};
   event.type = record.text(3);
   event.severity = record.text(4);
-  event.actor = record.text(5);
+  event.actor = as_utf8(record.text(5));
   const std::string body(record.text(6));
   if (event.type == kAcceptanceType) return append_acceptance(db, event, body, events);
   if (event.type == kDeliveryType) return append_delivery(db, event, body, events);
-  event.detail_json = body;
+  event.detail_json = as_utf8(body);
   events.push_back(std::move(event));
   return {};
 }

@@ -2,6 +2,7 @@
 // nothing.
 
 #include "detection/json_writer.hpp"
+#include "detection/text.hpp"
 #include "store/sqlite/audit_search.hpp"
 #include "store/sqlite/limits.hpp"
 #include "store/sqlite/tombstone.hpp"
@@ -16,30 +17,14 @@ struct Chain {
   StoredTombstone tombstone;
 };
 
-/// Valid UTF-8 as it is; of what somebody else wrote, each byte that is none of it as U+FFFD (its hash then does not
-/// fit).
-std::string valid_text(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t length = lead < 0x80   ? 1
-                               : lead < 0xc2 ? 0
-                               : lead < 0xe0 ? 2
-                               : lead < 0xf0 ? 3
-                               : lead < 0xf5 ? 4
-                                             : 0;
-    bool good = length != 0 && i + length <= text.size();
-    for (std::size_t k = 1; good && k < length; ++k) good = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
-    if (good && length > 2) {
-      const auto second = static_cast<unsigned char>(text[i + 1]);
-      good = !((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
-               (lead == 0xf4 && second > 0x8f));
-    }
-    out.append(good ? text.substr(i, length) : "\xef\xbf\xbd");
-    i += good ? length : 1;
-  }
-  return out;
+/// A text of a record. JSON cannot hold bytes that are no UTF-8, and the hash is over them: where there are some, they
+/// stand beside what can be read of it, in hexadecimal.
+void text_member(json::Writer& w, std::string_view name, std::string_view text) {
+  w.key(name);
+  w.string(as_utf8(text));
+  if (is_utf8(text)) return;
+  w.key(std::string(name) + "_hex");
+  w.string(hex({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}));
 }
 
 std::string tombstone_json(const Tombstone& t) {
@@ -47,7 +32,7 @@ std::string tombstone_json(const Tombstone& t) {
   json::Writer w(out);
   w.begin_object();
   w.key("tombstone");
-  w.string(valid_text(t.chain));
+  w.string(as_utf8(t.chain));
   w.key("up_to_record");
   w.integer(t.up_to_record);
   w.key("head_sha256");
@@ -61,7 +46,7 @@ std::string tombstone_json(const Tombstone& t) {
   w.key("pruned");
   w.integer(t.pruned.count);
   w.key("signature");
-  w.string(valid_text(t.signature));
+  w.string(as_utf8(t.signature));
   w.end_object();
   return out;
 }
@@ -76,18 +61,14 @@ std::string record_json(const Query& q, const std::string& chain, std::int64_t n
       w.string(hex(q.bytes(column)));
   };
   w.begin_object();
-  w.key("chain");
-  w.string(valid_text(chain));
+  text_member(w, "chain", chain);
   w.key("record");
   w.integer(number);
   w.key("at");
   w.integer(q.integer(1));
-  w.key("type");
-  w.string(valid_text(q.text(2)));
-  w.key("severity");
-  w.string(valid_text(q.text(3)));
-  w.key("actor");
-  w.string(valid_text(q.text(4)));
+  text_member(w, "type", q.text(2));
+  text_member(w, "severity", q.text(3));
+  text_member(w, "actor", q.text(4));
   w.key("subject");
   hex_or_null(5);
   w.key("detection");
@@ -97,8 +78,7 @@ std::string record_json(const Query& q, const std::string& chain, std::int64_t n
     w.integer(q.integer(6));
   w.key("detection_sha256");
   hex_or_null(7);
-  w.key("body");
-  w.string(valid_text(q.text(8)));
+  text_member(w, "body", q.text(8));
   w.key("sha256");
   w.string(hex(q.bytes(9)));
   w.key("previous_sha256");

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "detection/text.hpp"
 #include "store/sqlite/audit_support.hpp"
 #include "store/sqlite/limits.hpp"
 #include "store/sqlite/schema.hpp"
@@ -231,6 +232,28 @@ TEST_F(AuditTest, AnExportIsCheckedByAnotherProgram) {
   std::tie(code, said) = checked_elsewhere(exported(*store), directory_.path());
   EXPECT_NE(code, 0);
   EXPECT_THAT(said, HasSubstr("its hash does not fit")) << "it is still JSON";
+}
+
+TEST_F(AuditTest, BytesThatAreNoTextAreExportedAsTheyWereHashed) {
+  if (python_is_missing()) GTEST_SKIP() << "SKIPPED, NOT TESTED: there is no python3 to check the export with";
+  auto store = serving();
+  ASSERT_TRUE(store->record({.type = "key_created", .actor = "a\xff\xc0", .detail_json = "{\"name\":\"caf\xe9\"}"}));
+  ASSERT_TRUE(store->record({.type = "key_revoked", .actor = "bob"}));
+  auto lines = exported(*store);
+  EXPECT_THAT(lines[0], HasSubstr("\"actor\":\"a\ufffd\ufffd\",\"actor_hex\":\"61ffc0\""));
+  auto [code, said] = checked_elsewhere(lines, directory_.path());
+  EXPECT_EQ(code, 0) << said;
+  EXPECT_THAT(said, HasSubstr("2 records hold"));
+  EXPECT_EQ(finding(*store), std::nullopt);
+  const auto page = store->search_audit({}, {}, 10);
+  ASSERT_TRUE(page);
+  for (const auto& item : page->items) {
+    EXPECT_TRUE(is_utf8(item.event.actor));
+    EXPECT_TRUE(is_utf8(item.event.detail_json));
+  }
+  const auto at = lines[0].find("61ffc0");
+  lines[0].replace(at, 6, "61ffc1");
+  EXPECT_NE(checked_elsewhere(lines, directory_.path()).first, 0);
 }
 
 TEST_F(AuditTest, TwoProcessesWriteAtOnceAndEveryChainHolds) {
