@@ -131,6 +131,8 @@ Command key_command(CLI::App& key, const char* name, const char* help, KeyAction
     parser.add_option("--ttl", arguments->life, "how long it is good, such as 90d (default: without an end)");
   } else if (action != key_list) {
     parser.add_option("ID", arguments->id, "as `key list` shows it")->required();
+    if (action == key_rotate)
+      parser.add_flag("--force", arguments->force, "also within 24 hours of the last time, whose old secret it ends");
   }
   parser.add_flag("--json", arguments->json, "print an object");
   command.options->add(parser, {"config", "data-dir"});

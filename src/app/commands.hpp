@@ -46,8 +46,9 @@ int token(const Configuration& configuration, const TokenArguments& arguments);
 struct KeyArguments {
   std::string name;
   std::string scope;
-  std::string life;  ///< empty: without an end
-  std::string id;    ///< of rotate and revoke
+  std::string life;    ///< empty: without an end
+  std::string id;      ///< of rotate and revoke
+  bool force = false;  ///< of rotate: also while the grace of an earlier one runs
   bool json = false;
 };
 int key_create(const Configuration& configuration, const KeyArguments& arguments);

@@ -154,7 +154,7 @@ int key_list(const Configuration& configuration, const KeyArguments& arguments) 
 
 int key_rotate(const Configuration& configuration, const KeyArguments& arguments) {
   return with_keys(configuration, [&](security::Authority& keys) {
-    return print_new(keys.rotate_api_key(arguments.id, kActor, system_now()), arguments.json);
+    return print_new(keys.rotate_api_key(arguments.id, kActor, system_now(), arguments.force), arguments.json);
   });
 }
 

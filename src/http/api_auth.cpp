@@ -80,8 +80,9 @@ void Api::post_revoke(Exchange& x) {
   auto fields = read_body(x.body, revoke_fields());
   if (!fields) return refuse(x, std::move(fields.error()));
   read(x, state_.workers,
-       [this, jti = std::move(*fields->texts[kRevokeJti]), actor = x.notes.principal->subject]() -> Result<Rendered> {
-         const auto revoked = state_.rooms.authority.revoke_token(jti, actor, system_now());
+       [this, jti = std::move(*fields->texts[kRevokeJti]), until = fields->times[kRevokeUntil],
+        actor = x.notes.principal->subject]() -> Result<Rendered> {
+         const auto revoked = state_.rooms.authority.revoke_token(jti, actor, system_now(), until);
          if (!revoked) return std::unexpected(revoked.error());
          Rendered rendered;
          json::Writer w(rendered.body);
@@ -90,6 +91,8 @@ void Api::post_revoke(Exchange& x) {
          w.string(jti);
          w.key("revoked");
          w.boolean(true);
+         w.key("until");
+         w.string(format_rfc3339_us(*revoked));
          w.end_object();
          return rendered;
        });

@@ -94,8 +94,11 @@ void Api::delete_api_key(Exchange& x, std::string_view id) {
 
 void Api::post_rotate(Exchange& x, std::string_view id) {
   if (!is_key_id(id)) return refuse(x, no_such_key().error());
-  read(x, state_.workers, [this, id, actor = x.notes.principal->subject]() -> Result<Rendered> {
-    const auto key = state_.rooms.authority.rotate_api_key(id, actor, system_now());
+  auto fields = read_query(x.head.query, rotate_fields());
+  if (!fields) return refuse(x, std::move(fields.error()));
+  const bool force = fields->booleans[kRotateForce].value_or(false);
+  read(x, state_.workers, [this, id, force, actor = x.notes.principal->subject]() -> Result<Rendered> {
+    const auto key = state_.rooms.authority.rotate_api_key(id, actor, system_now(), force);
     if (!key) return std::unexpected(key.error());
     Rendered rendered{.headers = std::string(kNotKept)};
     json::Writer w(rendered.body);

@@ -62,11 +62,14 @@ enum VerifyField : std::uint8_t { kVerifyVerified, kVerifyNotes };
 // POST /api/v1/api-keys
 enum ApiKeyField : std::uint8_t { kApiKeyName, kApiKeyScopes, kApiKeyExpires };
 [[nodiscard]] std::span<const FieldSpec> api_key_fields() noexcept;  ///< name, scopes (list), expires? (RFC 3339)
+// POST /api/v1/api-keys/{id}/rotate, in the query
+enum RotateField : std::uint8_t { kRotateForce };
+[[nodiscard]] std::span<const FieldSpec> rotate_fields() noexcept;
 // POST /api/v1/auth/token (RFC 6749 section 4.4)
 enum TokenField : std::uint8_t { kTokenGrantType, kTokenClientId, kTokenClientSecret, kTokenScope };
 [[nodiscard]] std::span<const FieldSpec> token_fields() noexcept;
 // POST /api/v1/auth/revoke
-enum RevokeField : std::uint8_t { kRevokeJti };
+enum RevokeField : std::uint8_t { kRevokeJti, kRevokeUntil };
 [[nodiscard]] std::span<const FieldSpec> revoke_fields() noexcept;
 // GET /api/v1/detections (read by parse_list_query)
 enum ListField : std::uint8_t {

@@ -133,6 +133,18 @@ std::span<const FieldSpec> api_key_fields() noexcept {
   return kTable;
 }
 
+std::span<const FieldSpec> rotate_fields() noexcept {
+  static constexpr std::array<FieldSpec, 1> kTable{{
+      {.name = "force",
+       .type = kBoolean,
+       .message = "must be true or false",
+       .description = "Also while the secret from before an earlier rotation is still good, which ends it.",
+       .example_json = "false",
+       .default_json = "false"},
+  }};
+  return kTable;
+}
+
 std::span<const FieldSpec> token_fields() noexcept {
   static constexpr std::array<FieldSpec, 5> kTable{{
       {.name = "grant_type",
@@ -171,7 +183,7 @@ std::span<const FieldSpec> token_fields() noexcept {
 }
 
 std::span<const FieldSpec> revoke_fields() noexcept {
-  static constexpr std::array<FieldSpec, 1> kTable{{
+  static constexpr std::array<FieldSpec, 2> kTable{{
       {.name = "jti",
        .required = true,
        .least = 1,
@@ -181,6 +193,12 @@ std::span<const FieldSpec> revoke_fields() noexcept {
        .message = "must be 1 to 128 characters without control characters",
        .description = "The jti of the token that is to end.",
        .example_json = R"("0198a3c1-7f00-7abc-8def-0123456789ab")"},
+      {.name = "until",
+       .type = kTime,
+       .message = "must be a time as RFC 3339 has it",
+       .description = "When the token ends by itself (its exp): its revocation is kept until then, at most 10 years. "
+                      "Absent: 90 days. To be stated for a token of another issuer that lives longer.",
+       .example_json = R"("2026-12-01T00:00:00Z")"},
   }};
   return kTable;
 }

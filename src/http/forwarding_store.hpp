@@ -47,8 +47,9 @@ class ForwardingStore : public store::Store {
     return inner_->prune_audit(before, actor);
   }
   void set_tombstone_signer(store::TombstoneSigner signer) override { inner_->set_tombstone_signer(std::move(signer)); }
-  Result<void> put_api_key(const store::ApiKeyRecord& key, const store::AuditEntry& entry) override {
-    return inner_->put_api_key(key, entry);
+  Result<void> put_api_key(const store::ApiKeyRecord& key, const store::AuditEntry& entry,
+                           const std::optional<Sha256>& instead_of) override {
+    return inner_->put_api_key(key, entry, instead_of);
   }
   Result<std::vector<store::ApiKeyRecord>> api_keys() override { return inner_->api_keys(); }
   Result<void> touch_api_keys(const std::vector<std::pair<std::string, UtcMicros>>& used) override {

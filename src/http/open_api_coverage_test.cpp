@@ -56,8 +56,9 @@ class FaultyStore final : public ForwardingStore {
                                         std::size_t limit) override {
     return or_fault([&] { return ForwardingStore::search_audit(filter, cursor, limit); });
   }
-  Result<void> put_api_key(const store::ApiKeyRecord& key, const store::AuditEntry& entry) override {
-    return or_fault([&] { return ForwardingStore::put_api_key(key, entry); });
+  Result<void> put_api_key(const store::ApiKeyRecord& key, const store::AuditEntry& entry,
+                           const std::optional<Sha256>& instead_of) override {
+    return or_fault([&] { return ForwardingStore::put_api_key(key, entry, instead_of); });
   }
   Result<std::vector<store::ApiKeyRecord>> api_keys() override {
     return or_fault([&] { return ForwardingStore::api_keys(); });
@@ -287,6 +288,10 @@ TEST_F(OpenApiCoverage, EveryDeclaredStatusIsGivenAndNoOther) {
   read("/api/v1/api-keys/{id}", at_key);
   const auto rotated = call("post", "/api/v1/api-keys/{id}/rotate", at_key);
   ASSERT_EQ(rotated.status, 200) << rotated.body;
+  EXPECT_EQ(call("post", "/api/v1/api-keys/{id}/rotate", at_key).status, 409) << "the grace runs";
+  auto at_force = at_key;
+  at_force.query = "?force=maybe";
+  EXPECT_EQ(call("post", "/api/v1/api-keys/{id}/rotate", at_force).status, 422);
   const json grant{{"grant_type", "client_credentials"},
                    {"client_id", created["id"]},
                    {"client_secret", json::parse(rotated.body)["key"]}};

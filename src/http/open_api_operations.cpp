@@ -254,12 +254,14 @@ constexpr std::array kOperations{
               .id = "rotateApiKey",
               .tag = kAccess,
               .summary = "A new secret for an API key",
-              .description = "The old secret is good for 24 hours more.",
+              .description = "The old secret is good for 24 hours more. While it is, another rotation is a conflict "
+                             "unless it is forced: it would end the secret that is still in use somewhere.",
+              .query = rotate_fields,
               .answers = {{{.status = 200,
                             .description = "The key with its new secret, shown this once.",
                             .forms = {{{kJson, "NewApiKey", "NewApiKey"}}},
                             .headers = kNoStoreHeader}}},
-              .problems = {404, 406, 409, 507}},
+              .problems = {404, 406, 409, 422, 507}},
     Operation{
         .route = Route::kJwks,
         .method = Method::kGet,

@@ -19,7 +19,7 @@ namespace detection::security {
 
 inline constexpr std::size_t kApiKeyIdBytes = 16;            ///< of a-z 0-9
 inline constexpr std::size_t kApiKeySecretBytes = 43;        ///< base64url of 256 random bits
-inline constexpr std::size_t kApiKeysMost = 10'000;          ///< revoked ones too: none is ever forgotten
+inline constexpr std::size_t kApiKeysMost = 10'000;          ///< also revoked ones, until the store forgets them
 inline constexpr UtcMicros kNever{253'402'300'799'000'000};  ///< the last second of the year 9999
 
 struct ApiKeyText {

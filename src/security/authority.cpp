@@ -66,7 +66,7 @@ void Authority::Impl::renew() {
   if (keys) api_keys.replace(std::move(*keys));
   if (tokens_revoked) {
     auto next = std::make_shared<RevokedTokens>();
-    for (auto& token : *tokens_revoked) next->insert(std::move(token.jti));
+    for (auto& token : *tokens_revoked) next->emplace(std::move(token.jti), token.until);
     if (*next != *revoked.get()) {
       revoked.set(std::move(next));
       epoch.fetch_add(1, std::memory_order_acq_rel);

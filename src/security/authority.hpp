@@ -59,6 +59,9 @@ struct NewApiKey {
 };
 
 inline constexpr std::chrono::hours kRotationGrace{24};
+/// Ours live at most kTokenLifeMost; those of others are seldom good for longer than this.
+inline constexpr std::chrono::hours kRevokedFor{24 * 90};
+inline constexpr std::chrono::hours kRevokedMost{24 * 366 * 10};
 
 class Authority {
  public:
@@ -96,12 +99,17 @@ class Authority {
 
   // API keys and revocation: durable and audited when they return; may wait for the disk.
   [[nodiscard]] Result<NewApiKey> create_api_key(const ApiKeyRequest& request, std::string_view actor, UtcMicros now);
-  /// A new secret for the same id; the old one is good for kRotationGrace. kNotFound; kConflict: revoked or expired.
-  [[nodiscard]] Result<NewApiKey> rotate_api_key(std::string_view id, std::string_view actor, UtcMicros now);
+  /// A new secret for the same id; the old one is good for kRotationGrace. kNotFound; kConflict: revoked, expired, or
+  /// (without `force`, which ends it) the grace of an earlier rotation runs. Of several at once one wins.
+  [[nodiscard]] Result<NewApiKey> rotate_api_key(std::string_view id, std::string_view actor, UtcMicros now,
+                                                 bool force = false);
   /// At once here, within seconds elsewhere. Revoking again changes nothing. kNotFound.
   [[nodiscard]] Result<void> revoke_api_key(std::string_view id, std::string_view actor, UtcMicros now);
   [[nodiscard]] Result<std::vector<ApiKeyInfo>> api_keys();
-  [[nodiscard]] Result<void> revoke_token(std::string_view jti, std::string_view actor, UtcMicros now);
+  /// Kept until no token of that id can live, which is what it gives: `until` is the token's exp where it is known, at
+  /// most kRevokedMost ahead; without one kRevokedFor ahead. Again it is only ever prolonged. kCapacityExceeded.
+  [[nodiscard]] Result<UtcMicros> revoke_token(std::string_view jti, std::string_view actor, UtcMicros now,
+                                               std::optional<UtcMicros> until = {});
 
   /// "<kid>:<base64url>", for tombstones of the audit: HMAC-SHA256 by a key derived from an HMAC key of the ring, or
   /// the signature of the asymmetric one where there is none. Holds as long as that key (or its public part) is in the

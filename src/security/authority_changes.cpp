@@ -10,9 +10,7 @@ namespace detection::security {
 namespace {
 
 constexpr std::size_t kNameCharactersMost = 128;
-constexpr std::size_t kRevokedMost = 20'000;
-/// A token of another issuer may live as long as it likes; nobody keeps one longer than this.
-constexpr std::chrono::hours kRevokedFor{24 * 365 * 10};
+constexpr std::size_t kRevokedTokensMost = 20'000;
 
 std::unexpected<Error> invalid(std::string field, std::string message) {
   return fail(ErrorCode::kValidationFailed, message, {{std::move(field), message}});
@@ -74,8 +72,12 @@ Result<NewApiKey> Authority::create_api_key(const ApiKeyRequest& request, std::s
   const std::scoped_lock lock(impl_->changing);
   const auto there_are = impl_->store.api_keys();
   if (!there_are) return std::unexpected(there_are.error());
-  if (there_are->size() >= kApiKeysMost)
-    return fail(ErrorCode::kCapacityExceeded, "there are " + std::to_string(kApiKeysMost) + " API keys, the most");
+  // The store forgets these when it takes the next one.
+  const auto kept = std::ranges::count_if(*there_are, [&](const auto& key) { return !store::forgotten(key, now); });
+  if (static_cast<std::size_t>(kept) >= kApiKeysMost)
+    return fail(ErrorCode::kCapacityExceeded, "there are " + std::to_string(kApiKeysMost) +
+                                                  " API keys, the most; revoked and expired ones go " +
+                                                  std::to_string(store::kApiKeyKept.count()) + " days after their end");
   store::ApiKeyRecord record;
   record.id = std::move(*id);
   record.name = request.name;
@@ -91,7 +93,7 @@ Result<NewApiKey> Authority::create_api_key(const ApiKeyRequest& request, std::s
   return made;
 }
 
-Result<NewApiKey> Authority::rotate_api_key(std::string_view id, std::string_view actor, UtcMicros now) {
+Result<NewApiKey> Authority::rotate_api_key(std::string_view id, std::string_view actor, UtcMicros now, bool force) {
   auto secret = new_api_key_secret();
   if (!secret) return fail(ErrorCode::kInternal, "no randomness to be had");
   const Cleansed cleansed(*secret);
@@ -101,11 +103,16 @@ Result<NewApiKey> Authority::rotate_api_key(std::string_view id, std::string_vie
   if (!record) return std::unexpected(std::move(record.error()));
   if (record->revoked) return fail(ErrorCode::kConflict, "the API key has been revoked");
   if (record->expires && now >= *record->expires) return fail(ErrorCode::kConflict, "the API key has expired");
-  record->previous_sha256 = record->secret_sha256;
+  if (record->previous_until && now < *record->previous_until && !force)
+    return fail(ErrorCode::kConflict, "the API key was rotated before, and the secret from before that is good until " +
+                                          format_rfc3339_ms(*record->previous_until) +
+                                          "; another rotation ends it at once and must be forced");
+  const auto before = record->secret_sha256;
+  record->previous_sha256 = before;
   record->previous_until = now + kRotationGrace;
   record->secret_sha256 = stored_form(*secret);
   record->rotated = now;
-  if (auto put = impl_->store.put_api_key(*record, audit_entry("key_rotated", actor, *record)); !put)
+  if (auto put = impl_->store.put_api_key(*record, audit_entry("key_rotated", actor, *record), before); !put)
     return std::unexpected(std::move(put.error()));
   NewApiKey made{api_key_info(*record), api_key_text(record->id, *secret)};
   impl_->api_keys.put(std::move(*record));
@@ -140,26 +147,39 @@ Result<std::vector<ApiKeyInfo>> Authority::api_keys() {
   return infos;
 }
 
-Result<void> Authority::revoke_token(std::string_view jti, std::string_view actor, UtcMicros now) {
+Result<UtcMicros> Authority::revoke_token(std::string_view jti, std::string_view actor, UtcMicros now,
+                                          std::optional<UtcMicros> until) {
   if (!printable(jti, kJtiCharactersMost)) return invalid("jti", "must have 1 to 128 printable characters");
+  // A token that has just expired is still taken for the clock's skew.
+  const auto skewed = until ? *until + std::chrono::seconds(kClockSkew_s) : now + kRevokedFor;
+  const auto end = std::clamp(skewed, now, now + kRevokedMost);
   const std::scoped_lock lock(impl_->changing);
   const auto before = impl_->revoked.get();
-  if (before->contains(jti)) return {};
-  if (before->size() >= kRevokedMost)
-    return fail(ErrorCode::kCapacityExceeded,
-                "there are " + std::to_string(kRevokedMost) + " revoked tokens, the most; change the signing key");
+  if (const auto known = before->find(jti); known != before->end() && known->second >= end) return known->second;
+  auto next = std::make_shared<RevokedTokens>(*before);
+  std::erase_if(*next, [&](const auto& revoked) { return revoked.second < now; });
+  if (!next->contains(jti) && next->size() >= kRevokedTokensMost) {
+    const auto first = std::ranges::min_element(*next, {}, &RevokedTokens::value_type::second)->second;
+    return fail(ErrorCode::kCapacityExceeded, "there are " + std::to_string(kRevokedTokensMost) +
+                                                  " revoked tokens that may still live, the most; there is room from " +
+                                                  format_rfc3339_ms(first) +
+                                                  " on; until then only the withdrawal of the key that signed a token, "
+                                                  "or of the API key it was granted to, ends it");
+  }
   store::AuditEntry entry{"token_revoked", "INFO", std::string(actor), {}, {}};
   json::Writer w(entry.detail_json);
   w.begin_object();
   w.key("jti");
   w.string(jti);
+  w.key("until");
+  w.string(format_rfc3339_us(end));
   w.end_object();
-  if (auto done = impl_->store.revoke_token({std::string(jti), now + kRevokedFor}, entry); !done) return done;
-  auto next = std::make_shared<RevokedTokens>(*before);
-  next->emplace(jti);
+  if (auto done = impl_->store.revoke_token({std::string(jti), end}, entry); !done)
+    return std::unexpected(std::move(done.error()));
+  (*next)[std::string(jti)] = end;
   impl_->revoked.set(std::move(next));
   impl_->epoch.fetch_add(1, std::memory_order_acq_rel);
-  return {};
+  return end;
 }
 
 Result<IssuedToken> Authority::grant(std::string_view client_id, std::string_view client_secret, std::string_view scope,

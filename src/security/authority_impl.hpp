@@ -5,7 +5,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <thread>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "security/api_keys.hpp"
 #include "security/authority.hpp"
@@ -15,7 +15,8 @@
 
 namespace detection::security {
 
-using RevokedTokens = std::unordered_set<std::string, TextHash, std::equal_to<>>;
+/// jti -> until when one of it may live.
+using RevokedTokens = std::unordered_map<std::string, UtcMicros, TextHash, std::equal_to<>>;
 
 struct Authority::Impl {
   Impl(const AuthorityOptions& o, store::Store& s, telemetry::Metrics& m, telemetry::Log& l)

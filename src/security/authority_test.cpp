@@ -100,6 +100,23 @@ TEST_F(AuthorityTest, ARevokedTokenIsRefusedAlsoFromTheCache) {
   EXPECT_TRUE(good(other)) << "what is not durable did not happen";
 }
 
+TEST_F(AuthorityTest, ARevocationIsKeptUntilNoTokenOfItCanLive) {
+  EXPECT_EQ(authority->revoke_token("a", "x", kNow).value(), after(kRevokedFor));
+  EXPECT_EQ(authority->revoke_token("b", "x", kNow, after(hours(1))).value(), after(hours(1) + seconds(60)));
+  EXPECT_EQ(authority->revoke_token("b", "x", kNow, after(hours(2))).value(), after(hours(2) + seconds(60)));
+  EXPECT_EQ(authority->revoke_token("b", "x", kNow, kNow).value(), after(hours(2) + seconds(60))) << "never shorter";
+  EXPECT_EQ(authority->revoke_token("c", "x", kNow, UtcMicros{0}).value(), kNow);
+  EXPECT_EQ(authority->revoke_token("d", "x", kNow, kNever).value(), after(kRevokedMost));
+  // Full of what may live for an hour: full for that hour.
+  for (int i = 0; i < 20'000; ++i) store.revoked.push_back({"r" + std::to_string(i), after(hours(1))});
+  reopen();
+  const auto full = authority->revoke_token("e", "x", kNow);
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().code, ErrorCode::kCapacityExceeded);
+  EXPECT_TRUE(authority->revoke_token("r7", "x", kNow, after(hours(3)))) << "known already";
+  EXPECT_TRUE(authority->revoke_token("e", "x", after(hours(1) + seconds(1))));
+}
+
 TEST_F(AuthorityTest, OtherProcessesFollow) {
   const auto one = token("one");
   ASSERT_TRUE(good(one));
@@ -182,8 +199,13 @@ TEST_F(AuthorityTest, RotationLeavesADayAndThenRefusesTheOldSecret) {
   EXPECT_TRUE(good(first.secret_text, after(hours(25) - std::chrono::microseconds(1))));
   EXPECT_FALSE(good(first.secret_text, after(hours(25))));
   EXPECT_TRUE(good(second->secret_text, after(hours(25))));
-  // Again within the grace: the one before goes.
-  const auto third = authority->rotate_api_key(id, "admin-2", after(hours(2)));
+  const auto again = authority->rotate_api_key(id, "admin-2", after(hours(2)));
+  ASSERT_FALSE(again) << "it would end the first at once";
+  EXPECT_EQ(again.error().code, ErrorCode::kConflict);
+  EXPECT_NE(again.error().detail.find(format_rfc3339_ms(after(hours(25)))), std::string::npos) << again.error().detail;
+  EXPECT_TRUE(good(first.secret_text, after(hours(2))));
+  // Forced within the grace: the one before goes.
+  const auto third = authority->rotate_api_key(id, "admin-2", after(hours(2)), true);
   ASSERT_TRUE(third);
   EXPECT_FALSE(good(first.secret_text, after(hours(2))));
   EXPECT_TRUE(good(second->secret_text, after(hours(2))));
@@ -191,6 +213,27 @@ TEST_F(AuthorityTest, RotationLeavesADayAndThenRefusesTheOldSecret) {
   EXPECT_EQ(store.entries.back().type, "key_rotated");
   EXPECT_EQ(store.entries.back().actor, "admin-2");
   EXPECT_EQ(authority->rotate_api_key("0000000000000000", "a", kNow).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(AuthorityTest, OfSeveralRotationsAtOnceOneWins) {
+  const auto first = create();
+  telemetry::Log silent(-1);
+  telemetry::Metrics theirs;
+  auto other = Authority::open(options, store, theirs, silent).value();
+  std::atomic<int> won = 0, conflicts = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i)
+    threads.emplace_back([&, &from = i % 2 == 0 ? authority : other] {
+      const auto made = from->rotate_api_key(first.info.id, "a", after(hours(1)));
+      ++(made ? won : conflicts);
+      if (!made) {
+        EXPECT_EQ(made.error().code, ErrorCode::kConflict);
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(won, 1);
+  EXPECT_EQ(conflicts, 7);
+  EXPECT_TRUE(good(first.secret_text, after(hours(1))));
 }
 
 TEST_F(AuthorityTest, ARevokedOrExpiredApiKeyIsOver) {
@@ -226,6 +269,8 @@ TEST_F(AuthorityTest, CreatingChecksItsInput) {
   store.keys.resize(kApiKeysMost);
   EXPECT_EQ(authority->create_api_key({"a", {Scope::kAdmin}, {}}, "a", kNow).error().code,
             ErrorCode::kCapacityExceeded);
+  store.keys[0].revoked = after(-hours(24 * 31));
+  EXPECT_EQ(code({"a", {Scope::kAdmin}, {}}), "") << "revoked so long ago that it is forgotten";
 }
 
 TEST_F(AuthorityTest, AKeyOfOldWhoseNameIsNoTextIsShownAsText) {

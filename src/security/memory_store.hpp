@@ -21,10 +21,13 @@ class MemoryStore final : public store::Store {
   bool away = false;
   [[nodiscard]] std::mutex& mutex() { return mutex_; }
 
-  Result<void> put_api_key(const store::ApiKeyRecord& key, const store::AuditEntry& entry) override {
+  Result<void> put_api_key(const store::ApiKeyRecord& key, const store::AuditEntry& entry,
+                           const std::optional<Sha256>& instead_of) override {
     const std::scoped_lock lock(mutex_);
     if (away) return no();
     const auto old = std::find_if(keys.begin(), keys.end(), [&](const auto& one) { return one.id == key.id; });
+    if (instead_of && (old == keys.end() || old->secret_sha256 != *instead_of || old->revoked))
+      return fail(ErrorCode::kConflict, "the API key was changed meanwhile");
     if (old == keys.end())
       keys.push_back(key);
     else

@@ -231,6 +231,14 @@ struct ApiKeyRecord {
   std::optional<UtcMicros> rotated{}, expires{}, revoked{}, last_used{};
 };
 
+/// So long a key is kept that was revoked or has expired; the audit knows it longer.
+inline constexpr std::chrono::days kApiKeyKept{30};
+/// The end of that time has come.
+[[nodiscard]] inline bool forgotten(const ApiKeyRecord& key, UtcMicros now) noexcept {
+  const auto before = now + -std::chrono::duration_cast<std::chrono::microseconds>(kApiKeyKept);
+  return (key.revoked && *key.revoked < before) || (key.expires && *key.expires < before);
+}
+
 struct RevokedToken {
   std::string jti;
   UtcMicros until{};  ///< no token of that jti lives longer
@@ -338,8 +346,11 @@ class Store {
   /// Without one, pruning is refused and tombstones are checked for all but their signature.
   virtual void set_tombstone_signer(TombstoneSigner signer) = 0;
 
-  /// Adds or replaces the key of that id, with its audit record, in one transaction.
-  [[nodiscard]] virtual Result<void> put_api_key(const ApiKeyRecord& key, const AuditEntry& entry) = 0;
+  /// Adds or replaces the key of that id, with its audit record, in one transaction. With `instead_of` only a key that
+  /// still has the secret of that hash and is not revoked, else kConflict: of several at once, also of several
+  /// processes, one wins. Removes keys that are forgotten().
+  [[nodiscard]] virtual Result<void> put_api_key(const ApiKeyRecord& key, const AuditEntry& entry,
+                                                 const std::optional<Sha256>& instead_of = {}) = 0;
   [[nodiscard]] virtual Result<std::vector<ApiKeyRecord>> api_keys() = 0;  ///< by creation
   [[nodiscard]] virtual Result<void> touch_api_keys(const std::vector<std::pair<std::string, UtcMicros>>& used) = 0;
   /// Forgets revocations that have become pointless. Known again after a restart and to other processes.

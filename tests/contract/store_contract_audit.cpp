@@ -263,6 +263,11 @@ TEST_P(StoreContract, ApiKeysAreKeptWithTheirAudit) {
   first.previous_until = UtcMicros{500};
   first.secret_sha256[5] = 9;
   first.rotated = UtcMicros{400};
+  auto stale = first;
+  stale.secret_sha256.fill(0xee);
+  const auto refused = store().put_api_key(stale, {.type = "key_rotated", .actor = "eve"}, stale.secret_sha256);
+  ASSERT_FALSE(refused) << "it has another secret";
+  EXPECT_EQ(refused.error().code, ErrorCode::kConflict);
   ASSERT_TRUE(store().put_api_key(first, {.type = "key_rotated", .severity = "WARNING", .actor = "ann"}));
   expect_same(store().api_keys()->at(0), first);
   const auto events = search(store(), {.type = "key_rotated"});
@@ -284,6 +289,13 @@ TEST_P(StoreContract, ApiKeysAreKeptWithTheirAudit) {
   ASSERT_TRUE(store().put_api_key(first, {.type = "key_rotated", .actor = "ann"}));
   EXPECT_EQ(store().api_keys()->at(0).revoked, UtcMicros{800}) << "a revoked key stays revoked";
   EXPECT_EQ(store().api_keys()->at(0).last_used, UtcMicros{700});
+  // Its end was long ago, so it goes with the next one that comes.
+  auto third = second;
+  third.id = "k3";
+  ASSERT_TRUE(store().put_api_key(third, {.type = "key_created", .actor = "ann"}));
+  const auto left = store().api_keys();
+  ASSERT_EQ(left->size(), 2U);
+  for (const auto& key : *left) EXPECT_NE(key.id, first.id);
   expect_valid_audit();
 }
 

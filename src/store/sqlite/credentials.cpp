@@ -27,7 +27,22 @@ bool read_hash(const Query& q, int column, Sha256& hash) {
 
 }  // namespace
 
-Result<void> put_api_key(Database& db, const ApiKeyRecord& key) {
+Result<void> put_api_key(Database& db, const ApiKeyRecord& key, const std::optional<Sha256>& instead_of,
+                         UtcMicros now) {
+  const auto before = now + -std::chrono::duration_cast<std::chrono::microseconds>(kApiKeyKept);
+  auto removed = db.query("DELETE FROM api_key WHERE (revoked < ?1 OR expires < ?1) AND id <> ?2")
+                     .bind(before.count)
+                     .bind(key.id)
+                     .run();
+  if (!removed) return removed;
+  if (instead_of) {
+    auto same = db.query("SELECT 1 FROM api_key WHERE id = ? AND secret_sha256 = ? AND revoked IS NULL")
+                    .bind(key.id)
+                    .bind(*instead_of)
+                    .step();
+    if (!same) return std::unexpected(std::move(same.error()));
+    if (!*same) return fail(ErrorCode::kConflict, "the API key was changed meanwhile");
+  }
   return db
       .query(
           "INSERT INTO api_key (id, name, secret_sha256, previous_sha256, previous_until, scopes, created_by, created, "

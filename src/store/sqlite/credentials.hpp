@@ -10,7 +10,8 @@
 namespace detection::store::sqlite {
 
 /// Adds or replaces it, but for two things that never go back: a key that was revoked stays so, and last_used.
-[[nodiscard]] Result<void> put_api_key(Database& db, const ApiKeyRecord& key);
+[[nodiscard]] Result<void> put_api_key(Database& db, const ApiKeyRecord& key, const std::optional<Sha256>& instead_of,
+                                       UtcMicros now);
 [[nodiscard]] Result<std::vector<ApiKeyRecord>> api_keys(Database& db);
 [[nodiscard]] Result<void> touch_api_keys(Database& db, const std::vector<std::pair<std::string, UtcMicros>>& used);
 /// Also forgets what has become pointless by `now`.

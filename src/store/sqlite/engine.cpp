@@ -200,8 +200,10 @@ class SqliteStore final : public Store {
     const std::lock_guard lock(signer_mutex_);
     signer_ = std::move(signer);
   }
-  Result<void> put_api_key(const ApiKeyRecord& key, const AuditEntry& entry) override {
-    return commit_with(entry, [&](Database& db, UtcMicros) { return sqlite::put_api_key(db, key); });
+  Result<void> put_api_key(const ApiKeyRecord& key, const AuditEntry& entry,
+                           const std::optional<Sha256>& instead_of) override {
+    return commit_with(entry,
+                       [&](Database& db, UtcMicros now) { return sqlite::put_api_key(db, key, instead_of, now); });
   }
   Result<std::vector<ApiKeyRecord>> api_keys() override {
     auto reader = readers_.lease();
