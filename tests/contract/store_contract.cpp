@@ -380,8 +380,8 @@ TEST_P(StoreContract, RecordsOfTheirOwnAreChainedAndShownWithTheirSubject) {
   ASSERT_TRUE(store().record(
       {.type = "auth_failure", .severity = "WARNING", .actor = "192.0.2.1", .detail_json = R"({"why":"expired"})"}));
   ASSERT_TRUE(store().record(
-      {.type = "detection_verified", .actor = "ann", .subject = sample_id(1), .detail_json = R"({"verified":true})"}));
-  EXPECT_EQ(timeline_types(sample_id(1)).back(), "detection_verified");
+      {.type = "key_created", .actor = "ann", .subject = sample_id(1), .detail_json = R"({"verified":true})"}));
+  EXPECT_EQ(timeline_types(sample_id(1)).back(), "key_created");
   const auto events = store().timeline(sample_id(1));
   EXPECT_EQ(events->back().actor, "ann");
   EXPECT_EQ(events->back().detail_json, R"({"verified":true})");

@@ -87,10 +87,10 @@ class AuditTest : public ::testing::Test {
   void tamper(const std::string& sql) const {
     sqlite3* db = nullptr;
     ASSERT_EQ(sqlite3_open(file().c_str(), &db), SQLITE_OK);
-    for (const auto* trigger :
-         {"detection_is_immutable", "detection_is_kept", "audit_is_immutable", "audit_is_kept",
-          "audit_chain_is_immutable", "audit_chain_is_kept", "audit_head_goes_on", "audit_head_is_kept",
-          "audit_tombstone_fits", "audit_tombstone_goes_on", "audit_tombstone_is_kept"})
+    for (const auto* trigger : {"detection_is_immutable", "detection_is_kept", "audit_is_immutable", "audit_is_kept",
+                                "audit_chain_is_immutable", "audit_chain_is_kept", "audit_head_goes_on",
+                                "audit_head_is_kept", "decision_is_immutable", "decision_is_kept",
+                                "audit_tombstone_fits", "audit_tombstone_goes_on", "audit_tombstone_is_kept"})
       sqlite3_exec(db, (std::string("DROP TRIGGER ") + trigger).c_str(), nullptr, nullptr, nullptr);
     char* message = nullptr;
     EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, &message), SQLITE_OK) << sql << ": " << message;

@@ -184,6 +184,11 @@ class Deciding {
     w.boolean(asked_.decision.verified);
     w.key("notes");
     w.string(asked_.decision.notes);
+    // Else it is the record's.
+    if (const auto at = answer_.stored.decision->at; at.count != now_.count) {
+      w.key("at");
+      w.integer(at.count);
+    }
     w.key("state_before");
     w.string(state_before_);
     w.key("request_id");

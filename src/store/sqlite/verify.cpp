@@ -264,6 +264,9 @@ Result<AuditVerdict> verify(Database& db, const VerifyContext& context) {
   if (!changed) return std::unexpected(std::move(changed.error()));
   note(*changed);
   for (auto& end : ends) note(std::move(end));
+  auto decisions = check_decisions(db, context.stop);
+  if (!decisions) return std::unexpected(std::move(decisions.error()));
+  note(*decisions);
   auto damage = check_structure(db, context.stop);
   if (!damage) return std::unexpected(std::move(damage.error()));
   note(*damage);

@@ -2,7 +2,11 @@
 // The check of the audit. It finds, in any record: a changed column (also one of the same value and another type), a
 // record removed from the middle, inserted, reordered or renumbered; in any detection a change, and its removal or
 // insertion; a changed, removed or (with a signer) forged tombstone; an end that was cut off, as long as audit_head or
-// a detection remembers it.
+// a detection remembers it; in any row of `decision` a change (but of `sinks`, which no record states), its removal,
+// insertion, or another order, as long as its record is not pruned.
+//
+// Not covered are the tables that only say what is to be done or has been: `delivery`, `retry`, `dead_letter`, `sink`,
+// `api_key`, `revoked_token`. What was delivered and who was given a key is in the chains.
 //
 // What no check of this file alone can find: that somebody who may write it put back an older copy of the whole, cut
 // off an end together with what remembers it, or changed a record and made all hashes behind it anew. For that the
@@ -41,6 +45,9 @@ struct PrunedPart {
 /// Holds the detections whose acceptances were pruned against the rolling hashes of the tombstones.
 [[nodiscard]] Result<std::optional<std::string>> check_pruned(Database& db, const std::vector<PrunedPart>& parts,
                                                               const std::atomic<bool>& stop);
+
+/// Holds the decisions against their records, and these against the decisions.
+[[nodiscard]] Result<std::optional<std::string>> check_decisions(Database& db, const std::atomic<bool>& stop);
 
 /// SQLite's own look at the pages of the audit (the order of keys, its indexes), as far as a short snapshot allows.
 [[nodiscard]] Result<std::optional<std::string>> check_structure(Database& db, const std::atomic<bool>& stop);

@@ -258,5 +258,51 @@ TEST_F(AuditTest, AColumnOfAnotherTypeIsFound) {
   }
 }
 
+TEST_F(AuditTest, ADecisionThatIsNotWhatItsRecordSaysIsFound) {
+  fill(20);
+  {
+    auto store = serving();
+    std::vector<Acceptance> held;
+    for (const auto i : {31U, 32U, 33U}) {
+      held.push_back(sample(i));
+      held.back().disposition = Disposition::kHold;
+    }
+    ASSERT_FALSE(commit(*store, std::move(held))->error);
+    const auto decide = [&](std::uint64_t i, bool verified, UtcMicros at = {}) {
+      const auto done = store->verify({sample_id(i), {verified, "a \"note\"", "ann", at}, "r"});
+      ASSERT_TRUE(done && done->changed);
+    };
+    decide(31, true);
+    decide(32, false, UtcMicros{77});
+    decide(31, false);
+    EXPECT_EQ(finding(*store), std::nullopt);
+  }
+  EXPECT_EQ(finding(), std::nullopt);
+  keep();
+  for (const char* change :
+       {"UPDATE decision SET verified = 1 - verified WHERE number = 2",
+        "UPDATE decision SET notes = notes || ' ' WHERE number = 1",
+        "UPDATE decision SET actor = 'bob' WHERE number = 1", "UPDATE decision SET at = at + 1 WHERE number = 1",
+        "UPDATE decision SET at = at + 1 WHERE number = 2", "UPDATE decision SET seq = seq + 1 WHERE number = 2",
+        "UPDATE decision SET track = 'x' WHERE number = 2", "UPDATE decision SET record = record + 1 WHERE number = 2",
+        "UPDATE decision SET number = 7 WHERE number = 1", "DELETE FROM decision WHERE number = 2",
+        "DELETE FROM decision WHERE number = 3", "DELETE FROM decision",
+        "INSERT INTO decision SELECT 9, seq, verified, notes, actor, at, record, sinks, track "
+        "FROM decision WHERE number = 1",
+        "INSERT INTO decision SELECT 9, 23, 1, notes, actor, at, 5, sinks, track FROM decision "
+        "WHERE number = 1"}) {
+    restore();
+    tamper(change);
+    EXPECT_THAT(finding(), Optional(HasSubstr("decision"))) << change;
+  }
+  restore();
+  EXPECT_EQ(finding(), std::nullopt);
+  pass(std::chrono::days{200});
+  auto store = serving();
+  put(*store, 41, 45);
+  ASSERT_TRUE(store->prune_audit(test_clock() + -std::chrono::days{100}, "ann"));
+  EXPECT_EQ(finding(*store), std::nullopt) << "their records are pruned";
+}
+
 }  // namespace
 }  // namespace detection::store::sqlite
