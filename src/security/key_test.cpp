@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "security/test_keys.hpp"
 
@@ -144,6 +145,37 @@ TEST(HmacKey, ShortKnownAndMissingOnesAreRefusedWithTheWayToMakeOne) {
   }
   EXPECT_FALSE(HmacKey::from_file("/nonexistent/key"));
   EXPECT_FALSE(HmacKey::from_file("/"));
+}
+
+TEST(HmacKey, GuessableOnesAreRefused) {
+  std::string decoded =
+      *base64url_decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow");
+  for (const std::string& text :
+       {std::string("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"),
+        std::string("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ+EstJQLr/T+1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow=="),
+        decoded, std::string("hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxCcYg"),
+        std::string("abcdeabcdeabcdeabcdeabcdeabcdeabcde"), std::string("0a1b2c3d4e5f60710a1b2c3d4e5f60710a1b2c3d"),
+        std::string("please-change-this-signing-key-in-production"),
+        std::string("replace_me_replace_me_with_a_default_secret"), std::string("Insecure.Example.Key.Do.Not.Use.2026"),
+        std::string("qwertyuiopasdfghjklzxcvbnm1234567890"), std::string("QWERTZUIOP-ASDFGHJKL-YXCVBNM-123456"),
+        std::string("1q2w3e4r5t6y7u8i9o0p1q2w3e4r5t6y"), std::string("00112233445566778899aabbccddeeff"),
+        std::string("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
+        std::string("ffeeddccbbaa99887766554433221100"), std::string("123456789012345678901234567890123456"),
+        std::string("this is a secret key of at least 32 bytes")})
+    EXPECT_FALSE(HmacKey::from_text(text)) << text;
+}
+
+TEST(HmacKey, RandomOnesAreNeverTakenForGuessable) {
+  std::mt19937_64 random(20'261'126);
+  for (int round = 0; round < 20'000; ++round) {
+    std::string bytes(round % 3 == 0 ? 24 : round % 3 == 1 ? 32 : 48, '\0');
+    for (auto& byte : bytes) byte = static_cast<char>(random());
+    const auto key = base64url_encode(bytes);
+    const auto a = HmacKey::from_text(key);
+    ASSERT_TRUE(a) << key << ": " << a.error().detail;
+    const auto b = HmacKey::from_text(hex(bytes.substr(0, 16 + random() % (bytes.size() - 15))));
+    ASSERT_TRUE(b) << hex(bytes) << ": " << b.error().detail;
+  }
 }
 
 TEST(HmacKey, SurroundingWhiteSpaceIsNotPartOfIt) {
