@@ -90,7 +90,8 @@ class Authority {
 
   /// The client-credentials grant (RFC 6749 section 4.4): the client is an API key; `client_id` its id (with or without
   /// "dsk_"), `client_secret` its secret or the whole key text. An empty scope means all of the key's.
-  /// kUnauthorized (invalid_client); kValidationFailed on "scope" (invalid_scope).
+  /// kUnauthorized (invalid_client); kValidationFailed on "scope" (invalid_scope); kStoreUnavailable: there are only
+  /// public keys.
   [[nodiscard]] Result<IssuedToken> grant(std::string_view client_id, std::string_view client_secret,
                                           std::string_view scope, UtcMicros now);
 

@@ -214,7 +214,10 @@ Result<IssuedToken> Authority::grant(std::string_view client_id, std::string_vie
   const auto claims = make_claims(request, now);
   if (!claims) return fail(ErrorCode::kInternal, claims.error().detail);
   const auto keys = impl_->ring->keys();
-  if (!keys->signing.key) return fail(ErrorCode::kInternal, "there is no key that can sign, only public ones");
+  if (!keys->signing.key)
+    return fail(ErrorCode::kStoreUnavailable,
+                "this service signs no tokens: it has public keys only. Send the API key itself, or a token of the "
+                "issuer that has the private key");
   auto token = keys->signing.key->sign_jws(keys->signing.kid, *claims);
   if (!token) return std::unexpected(std::move(token.error()));
   return IssuedToken{std::move(*token), life, request.scope};

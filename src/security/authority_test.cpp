@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "detection/text.hpp"
 #include "security/api_keys.hpp"
 #include "security/key.hpp"
 #include "security/memory_store.hpp"
@@ -273,6 +274,14 @@ TEST_F(AuthorityTest, CreatingChecksItsInput) {
   EXPECT_EQ(code({"a", {Scope::kAdmin}, {}}), "") << "revoked so long ago that it is forgotten";
 }
 
+TEST_F(AuthorityTest, AnUnknownScopeIsShownAsText) {
+  for (const auto& word : {std::string(63, 'a') + "\u00fc", std::string("caf\xe9")}) {
+    const auto verdict = parse_scope_list(word);
+    ASSERT_FALSE(verdict);
+    EXPECT_TRUE(is_utf8(verdict.error().detail)) << verdict.error().detail;
+  }
+}
+
 TEST_F(AuthorityTest, AKeyOfOldWhoseNameIsNoTextIsShownAsText) {
   create();
   {
@@ -336,6 +345,29 @@ TEST_F(AuthorityTest, GrantsShortTokensToItsKeys) {
     EXPECT_EQ(verdict.error().code, ErrorCode::kValidationFailed);
     EXPECT_EQ(verdict.error().fields.at(0).field, "scope");
   }
+}
+
+TEST_F(AuthorityTest, PublicKeysAloneGrantNothingAndSaySo) {
+  const auto made = create();
+  const TemporaryDirectory keys;
+  write_file(keys.path() / "theirs.pem", AsymmetricKey(Kind::kEc).public_pem());
+  options.key_file.clear();
+  options.key_directory = keys.path();
+  reopen();
+  const auto verdict = authority->grant(made.info.id, made.secret_text, "", kNow);
+  ASSERT_FALSE(verdict);
+  EXPECT_EQ(verdict.error().code, ErrorCode::kStoreUnavailable) << "no fault of ours";
+  EXPECT_NE(verdict.error().detail.find("public keys only"), std::string::npos);
+}
+
+TEST_F(AuthorityTest, ATokenIdIsCountedInCharactersAndCanAlwaysBeRevoked) {
+  std::string long_id;
+  for (int i = 0; i < 128; ++i) long_id += "\u00fc";
+  EXPECT_TRUE(good(token(long_id)));
+  EXPECT_TRUE(authority->revoke_token(long_id, "a", kNow));
+  EXPECT_EQ(why_not(token(long_id)), "the token has been revoked");
+  EXPECT_FALSE(good(token(long_id + "x")));
+  EXPECT_FALSE(good(token("a\u0085")));
 }
 
 TEST_F(AuthorityTest, GrantsNothingToOthers) {

@@ -143,8 +143,10 @@ Result<TokenClaims> check_claims(std::string_view payload, const TokenRules& rul
   out.principal.subject = *subject;
   if (const auto* jti = member("jti")) {
     const auto text = text_of(jti);
-    if (!text || text->empty() || text->size() > kJtiCharactersMost)
-      return refused("the token's id (jti) is not a text of 1 to 128 bytes");
+    // What could not be revoked is not taken.
+    const auto characters = text ? printable_characters(*text).value_or(0) : 0;
+    if (characters == 0 || characters > kJtiCharactersMost)
+      return refused("the token's id (jti) is not a text of 1 to 128 characters without control characters");
     out.principal.jti = *text;
   }
   if (const auto* scope = member("scope")) {

@@ -94,6 +94,9 @@ Result<void> KeyRing::check_start() {
   if (!signing_key_.empty() && (!set->by_kid.contains(signing_key_) || !set->by_kid.at(signing_key_)->can_sign()))
     return fail(ErrorCode::kConfiguration,
                 "the signing key '" + signing_key_ + "' is not there, or only its public part is" + how);
+  if (!set->signing.key)
+    log_.warning("no_signing_key",
+                 "there are public keys only: the token endpoint grants nothing, audits are not pruned");
   const auto warn_of = [this](const std::filesystem::path& path) {
     if (writable_by_others(path))
       log_.warning("key_file_writable", "others may write this key file, and so mint tokens",

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "detection/text.hpp"
+
 namespace detection::security {
 
 std::string_view scope_name(Scope scope) noexcept {
@@ -38,7 +40,7 @@ Result<ScopeSet> parse_scope_list(std::string_view text) {
     if (const auto word = text.substr(0, end); !word.empty()) {
       const auto known = parse_scope(word);
       if (!known) {
-        auto there_are = "unknown scope '" + std::string(word.substr(0, 64)) + "'; there are:";
+        auto there_are = "unknown scope '" + as_utf8(clipped(word, 64)) + "'; there are:";
         for (const Scope scope : kAllScopes) there_are.append(" ").append(scope_name(scope));
         return fail(ErrorCode::kValidationFailed, there_are, {{"scope", there_are}});
       }
