@@ -1,15 +1,18 @@
 #include "http/tls_credentials.hpp"
 
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <ctime>
-#include <fstream>
 #include <iterator>
 #include <vector>
 
@@ -17,7 +20,7 @@ namespace detection::http {
 namespace {
 
 constexpr std::chrono::seconds kLookEvery{1};
-constexpr std::streamsize kFileBytesMost = 1 << 20;
+constexpr std::size_t kFileBytesMost = 1 << 20;
 
 struct Free {
   void operator()(BIO* bio) const noexcept { BIO_free(bio); }
@@ -38,14 +41,30 @@ std::string openssl_reason() {
   return reason == nullptr ? "unknown reason" : reason;
 }
 
+Result<std::string> read_open(int file, const std::string& path) {
+  struct stat status{};
+  if (::fstat(file, &status) != 0) return wrong(path + " cannot be read: " + std::strerror(errno));
+  if (!S_ISREG(status.st_mode)) return wrong(path + " is not a regular file");
+  std::string bytes(kFileBytesMost + 1, '\0');
+  std::size_t filled = 0;
+  while (filled < bytes.size()) {
+    const auto count = ::read(file, bytes.data() + filled, bytes.size() - filled);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return wrong(path + " cannot be read: " + std::strerror(errno));
+    if (count == 0) break;
+    filled += static_cast<std::size_t>(count);
+  }
+  if (filled > kFileBytesMost) return wrong(path + " is larger than 1 MiB");
+  bytes.resize(filled);
+  return bytes;
+}
+
 Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return wrong(path + " cannot be read: " + std::strerror(errno));
-  std::string bytes(static_cast<std::size_t>(kFileBytesMost) + 1, '\0');
-  file.read(bytes.data(), kFileBytesMost + 1);
-  if (file.bad()) return wrong(path + " cannot be read");
-  if (file.gcount() > kFileBytesMost) return wrong(path + " is larger than 1 MiB");
-  bytes.resize(static_cast<std::size_t>(file.gcount()));
+  // Not blocking: a pipe that somebody put there must hold up neither the start nor the end.
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (file < 0) return wrong(path + " cannot be read: " + std::strerror(errno));
+  auto bytes = read_open(file, path);
+  ::close(file);
   return bytes;
 }
 

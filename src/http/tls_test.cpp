@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <csignal>
@@ -413,6 +414,9 @@ TEST_F(TlsTest, WrongFilesStopTheStart) {
   const auto pair = make_pair("a");
   EXPECT_NE(problem_at_start().find(files_.certificate + " cannot be read: No such file"), std::string::npos)
       << problem_at_start();
+  ASSERT_EQ(::mkfifo(files_.certificate.c_str(), 0600), 0);
+  EXPECT_NE(problem_at_start().find(files_.certificate + " is not a regular file"), std::string::npos);
+  fs::remove(files_.certificate);
   write(files_.certificate, pair.certificate);
   EXPECT_NE(problem_at_start().find(files_.key + " cannot be read: No such file"), std::string::npos);
   write(files_.key, "nothing");
