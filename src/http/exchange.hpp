@@ -41,7 +41,7 @@ struct RequestHead {
   std::string_view last_event_id;     ///< Last-Event-ID
   std::string_view origin;            ///< Origin
   std::string_view requested_method;  ///< Access-Control-Request-Method
-  std::string_view forwarded_for;     ///< X-Forwarded-For, the last line of several
+  std::string_view forwarded_for;     ///< X-Forwarded-For; several lines joined in order (RFC 9110 section 5.3)
   bool has_accept = false, has_content_type = false, has_idempotency_key = false;
   std::optional<std::uint64_t> content_length{};
   bool chunked = false;

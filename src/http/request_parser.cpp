@@ -76,10 +76,12 @@ void RequestParser::keep_unknown(string_view name, string_view value) {
   static constexpr std::pair<string_view, Kept> kNames[] = {{"idempotency-key", kIdempotencyKey},
                                                             {"x-request-id", kRequestId},
                                                             {"x-api-key", kApiKey},
-                                                            {"last-event-id", kLastEventId},
-                                                            {"x-forwarded-for", kForwardedFor}};
+                                                            {"last-event-id", kLastEventId}};
   for (const auto& [known, which] : kNames)
     if (boost::beast::iequals(name, known)) return keep(which, value);
+  if (!boost::beast::iequals(name, "x-forwarded-for")) return;
+  if (!forwarded_for_.empty()) forwarded_for_.append(", ");
+  forwarded_for_.append(value.data(), value.size());
 }
 
 std::size_t RequestParser::on_body_impl(string_view bytes, error_code& ec) {
@@ -114,7 +116,7 @@ std::string_view RequestParser::head(RequestHead& to) const {
   to.last_event_id = single(kLastEventId);
   to.origin = single(kOrigin);
   to.requested_method = single(kRequestedMethod);
-  to.forwarded_for = text(kept_[kForwardedFor]);  // keep() lets the last line win
+  to.forwarded_for = forwarded_for_;
   to.chunked = chunked();
   if (const auto length = content_length()) to.content_length = *length;
 

@@ -56,7 +56,6 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
     kLastEventId,
     kOrigin,
     kRequestedMethod,
-    kForwardedFor,
     kKept
   };
 
@@ -83,6 +82,7 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
 
   std::string& text_;
   std::string& body_;
+  std::string forwarded_for_;  ///< by itself: however many lines, it is no longer than they are
   std::array<Piece, kKept> kept_{};
   Piece target_{};
   Method method_ = Method::kOther;

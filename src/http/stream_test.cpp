@@ -318,7 +318,7 @@ TEST_F(StreamTest, HeadFieldsAreRead) {
             "k|\"e\"|7|https://o|PUT|1.2.3.4|" + peer);
   EXPECT_EQ(ask("If-None-Match: \"e\"\r\nIf-None-Match: \"f\"\r\nX-Forwarded-For: 1.2.3.4\r\nOrigin: a\r\n"
                 "X-Forwarded-For: 5.6.7.8, 9.9.9.9\r\nOrigin: b\r\nLast-Event-ID: 1\r\nLast-Event-ID: 2\r\n"),
-            "|||||5.6.7.8, 9.9.9.9|" + peer);
+            "|||||1.2.3.4, 5.6.7.8, 9.9.9.9|" + peer);
   EXPECT_EQ(c.ask("GET /head HTTP/1.1\r\nHost: a\r\nX-API-Key: a\r\nX-API-Key: a\r\n\r\n")->status, 400);
 }
 
