@@ -20,6 +20,7 @@ namespace {
 
 using testing::commit;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::sample;
 using testing::sample_id;
 
@@ -301,6 +302,15 @@ TEST_F(SqliteEngine, FilesThatAreNotOursAreRefused) {
   ASSERT_FALSE(store);
   EXPECT_EQ(store.error().code, ErrorCode::kStoreUnavailable);
   EXPECT_THAT(store.error().detail, HasSubstr("not a database"));
+
+  // Cut off to nothing: a reader is not sent to a command that there is not.
+  for (const std::uintmax_t left : {0U, 1U}) {
+    std::filesystem::resize_file(file(), left);
+    store = try_open(true);
+    ASSERT_FALSE(store);
+    EXPECT_THAT(store.error().detail, HasSubstr(left == 0 ? "is empty; " : "detections.db"));
+    EXPECT_THAT(store.error().detail, Not(HasSubstr("migrate")));
+  }
 
   std::filesystem::remove(file());
   std::filesystem::create_directory(file());

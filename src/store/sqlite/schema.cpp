@@ -318,9 +318,14 @@ Result<Database> connect(const std::filesystem::path& file, Access access) {
     return std::unexpected(std::move(done.error()));
   auto version = identify(*db, file);
   if (!version) return std::unexpected(std::move(version.error()));
+  if (*version == 0 && access != Access::kCreate)
+    return refuse(
+        file,
+        "is empty; if it was not before, restore it from a backup before `detection-api serve` makes a new one of it");
   if (*version < schema_version() && access != Access::kCreate)
     return refuse(file, "has schema version " + std::to_string(*version) + ", this program needs " +
-                            std::to_string(schema_version()) + "; run `detection-api migrate`");
+                            std::to_string(schema_version()) +
+                            "; `detection-api serve` brings it there when it starts");
   if (auto done = configure(*db, access); !done) return std::unexpected(std::move(done.error()));
   if (*version < schema_version())
     if (auto done = migrate(*db); !done) return std::unexpected(std::move(done.error()));
