@@ -35,12 +35,12 @@ ApiState::ApiState(const ServiceOptions& o, const Rooms& r)
       workers(kWorkers, kWaitingReads),
       scraper(1, kWaitingScrapes),
       feed(r.store, r.metrics,
-           {o.heartbeat,
-            o.feed_readers_most,
-            {[&authority = r.authority] { return authority.epoch(); },
-             [&authority = r.authority](const security::Principal& principal, UtcMicros now) {
-               return authority.good_until(principal, now);
-             }}}),
+           {.heartbeat = o.heartbeat,
+            .readers_most = o.feed_readers_most,
+            .access = {[&authority = r.authority] { return authority.epoch(); },
+                       [&authority = r.authority](const security::Principal& principal, UtcMicros now) {
+                         return authority.good_until(principal, now);
+                       }}}),
       gates(o.rate_limits),
       known(seed()),
       auth_watch(r.store, r.log),

@@ -55,7 +55,8 @@ void FeedHub::Impl::step_in_store(const FeedReaderPtr& reader) {
     page = store_.feed(reader->position, kCatchUpEvents);
   }
   if (!page) {
-    if (page.error().code == ErrorCode::kNotFound) return gap(reader);
+    if (page.error().code == ErrorCode::kNotFound) return gap(reader, "pruned");
+    if (page.error().code == ErrorCode::kConflict) return gap(reader, "unknown");
     return give_up(reader, page.error());
   }
   if (!reader->begun) begin(reader);
@@ -113,13 +114,13 @@ void FeedHub::Impl::follow(const FeedReaderPtr& reader) {
   reader->lane->follow(reader);
 }
 
-void FeedHub::Impl::gap(const FeedReaderPtr& reader) {
+void FeedHub::Impl::gap(const FeedReaderPtr& reader, std::string_view reason) {
   if (!at_end()) {
     parked_.push_back(reader);
     return;
   }
   if (!reader->begun) begin(reader);
-  reader->lane->send(reader, feed_gap(ring_.cursor()), 0, {});
+  reader->lane->send(reader, feed_gap(ring_.cursor(), reason), 0, {});
   follow(reader);
 }
 

@@ -53,14 +53,24 @@ void FeedHub::Impl::subscribe(Exchange& x, Loop& loop) {
     return;
   }
   auto reader = admit(x, loop);
-  if (!reader) return x.refuse(feed_unavailable("the live feed has as many readers as it takes"));
+  if (!reader) return x.refuse(reader.error());
   x.defer();
-  tell({Note::Kind::kNew, std::move(reader)});
+  tell({Note::Kind::kNew, std::move(*reader)});
 }
 
-FeedReaderPtr FeedHub::Impl::admit(Exchange& x, Loop& loop) {
+std::expected<FeedReaderPtr, Refusal> FeedHub::Impl::admit(Exchange& x, Loop& loop) {
   const std::scoped_lock lock(mutex_);
-  if (stopped_ || readers_.size() >= settings_.readers_most) return nullptr;
+  if (stopped_ || readers_.size() >= settings_.readers_most)
+    return std::unexpected(feed_unavailable("the live feed has as many readers as it takes"));
+  const auto* principal = x.notes.principal.get();
+  const auto of_subject = std::ranges::count_if(readers_, [&](const auto& other) {
+    return principal != nullptr && other.second->principal && other.second->principal->subject == principal->subject;
+  });
+  if (static_cast<std::size_t>(of_subject) >= settings_.readers_of_subject_most)
+    return std::unexpected(
+        Refusal{{ErrorCode::kRateLimited,
+                 "this subject reads the live feed " + std::to_string(of_subject) + " times already, the most"},
+                "Retry-After: 2\r\n"});
   auto& lane = lanes_[&loop];
   if (!lane) lane = std::make_shared<FeedLane>(loop, metrics_);
   return readers_.emplace(&x, std::make_shared<FeedReader>(x, lane)).first->second;
@@ -254,7 +264,7 @@ void FeedHub::Impl::restart_after_gap() {
   auto head = store_.feed_head();
   if (!head) return;
   ring_.clear(std::move(*head));
-  broadcast(feed_gap(ring_.cursor()), 0);
+  broadcast(feed_gap(ring_.cursor(), "pruned"), 0);
 }
 
 void FeedHub::Impl::broadcast(const FeedText& text, std::size_t events) {

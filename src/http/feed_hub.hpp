@@ -5,10 +5,12 @@
 // What a reader gets (server-sent events; the data is one line of JSON):
 //   retry: 2000                    first, with a comment
 //   id, event, data                event: detection | delivery | verification (feed_text.hpp), id: a cursor of the
-//   store event: gap                     data: {"reason":"pruned"}: what lay behind its Last-Event-ID is gone; then the
-//   live
-//                                  events. Its id is good to resume from.
-//   : heartbeat                    when there is nothing else to say
+//   store id, event: gap                 data: {"reason":"pruned"}: what lay behind its Last-Event-ID is gone;
+//   "unknown": that
+//                                  is of another store, or of the future of one that was put back to an earlier state.
+//                                  Then the live events. Its id is good to resume from.
+//   event: end                     data: {"reason":"the token has expired"}: the last one, when its credential has
+//   ended : heartbeat                    when there is nothing else to say
 // With a Last-Event-ID: everything behind that event, then the live events, without a gap and without an event twice
 // (a second time only if it leaves just while it joins the live events and events of two writers crossed there).
 // Without one: the live events, maybe from a moment before the request.
@@ -37,7 +39,8 @@ struct FeedAccess {
 struct FeedSettings {
   std::chrono::milliseconds heartbeat{15'000};
   std::size_t readers_most = 256;
-  FeedAccess access{};  ///< without it nobody's credential is looked at again
+  std::size_t readers_of_subject_most = 32;  ///< so that one cannot take all places; 429 for further ones
+  FeedAccess access{};                       ///< without it nobody's credential is looked at again
 };
 
 class FeedHub {

@@ -67,7 +67,7 @@ class FeedHub::Impl {
   };
 
   // Any thread.
-  [[nodiscard]] FeedReaderPtr admit(Exchange& x, Loop& loop);
+  [[nodiscard]] std::expected<FeedReaderPtr, Refusal> admit(Exchange& x, Loop& loop);
   void tell(Note note);
 
   // The hub's thread.
@@ -95,7 +95,7 @@ class FeedHub::Impl {
   void send(const FeedReaderPtr& reader, FeedText text, std::size_t events);
   void begin(const FeedReaderPtr& reader);
   void follow(const FeedReaderPtr& reader);
-  void gap(const FeedReaderPtr& reader);
+  void gap(const FeedReaderPtr& reader, std::string_view reason);
   void give_up(const FeedReaderPtr& reader, const Error& error);
   void forget(Exchange& x);
 

@@ -36,6 +36,7 @@ class ListStore final : public ForwardingStore {
       return fail(ErrorCode::kValidationFailed, "no cursor");
     from = std::stoul(std::string(cursor));
     if (from < pruned_) return fail(ErrorCode::kNotFound, "pruned");
+    if (from > events_.size()) return fail(ErrorCode::kConflict, "of the future");
     store::FeedPage page;
     const auto to = std::min(events_.size(), from + limit);
     for (auto i = from; i < to; ++i) page.events.push_back(events_[i]);
@@ -334,6 +335,19 @@ TEST_F(FeedTest, GapIsTold) {
   expect_events(c, 51, 51);
   auto again = reader("50");
   expect_events(again, 51, 51);
+}
+
+TEST_F(FeedTest, AnIdOfTheFutureIsUnknownAndNotPruned) {
+  for (int i = 0; i < 5; ++i) store_.add();
+  start();
+  auto c = reader("700");
+  const auto event = c.event();
+  ASSERT_TRUE(event);
+  EXPECT_EQ(event->name, "gap");
+  EXPECT_EQ(event->data["reason"], "unknown");
+  EXPECT_EQ(event->id, "5");
+  store_.add();
+  expect_events(c, 6, 6);
 }
 
 TEST_F(FeedTest, RefusalsAreAnswers) {

@@ -157,6 +157,19 @@ TEST_F(FeedStoreTest, EndsWithTheTokenThatItWasOpenedWith) {
   expect_ended(by_old_key, "the token's key has been withdrawn");
 }
 
+TEST_F(FeedStoreTest, OneSubjectCannotTakeAllPlaces) {
+  std::vector<TestClient> readers;
+  for (int i = 0; i < 32; ++i) readers.push_back(reader());
+  const auto refused = get("/api/v1/events");
+  expect_problem(refused, 429, "rate_limited");
+  EXPECT_FALSE(refused.header("Retry-After").empty());
+  const security::TokenRequest another{"another", "detections:read"};
+  auto other = reader_with("Authorization: Bearer " + *security::mint_token(*key_, another, system_now()) + "\r\n");
+  const auto id = post_red();
+  EXPECT_EQ(next(other).data["detection_id"], id);
+  EXPECT_EQ(next(readers.back()).data["detection_id"], id);
+}
+
 TEST_F(FeedStoreTest, RefusesWhatIsNoCursor) {
   const auto answer = get("/api/v1/events", "Last-Event-ID: ' OR 1=1 --\r\n");
   expect_problem(answer, 422, "validation_failed");

@@ -83,9 +83,9 @@ void append_feed_event(std::string& out, const FeedEvent& event) {
   out.append("\n\n");
 }
 
-FeedText feed_gap(std::string_view cursor) {
+FeedText feed_gap(std::string_view cursor, std::string_view reason) {
   std::string text("id: ");
-  text.append(cursor).append("\nevent: gap\ndata: {\"reason\":\"pruned\"}\n\n");
+  text.append(cursor).append("\nevent: gap\ndata: {\"reason\":\"").append(reason).append("\"}\n\n");
   return std::make_shared<const std::string>(std::move(text));
 }
 

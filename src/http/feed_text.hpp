@@ -22,8 +22,9 @@ using FeedText = std::shared_ptr<const std::string>;
 ///   delivery      {"sink","state","taken_back","detection_ids":[...],"time"}
 ///   verification  {"detection_id","verified","notes","actor","time","state"}
 void append_feed_event(std::string& out, const store::FeedEvent& event);
-/// The events between the reader's last one and `cursor` are lost: "event: gap", {"reason":"pruned"}.
-[[nodiscard]] FeedText feed_gap(std::string_view cursor);
+/// The events between the reader's last one and `cursor` are lost: "event: gap", {"reason":"pruned"}; or its last one
+/// is none of this store's (any more): "unknown".
+[[nodiscard]] FeedText feed_gap(std::string_view cursor, std::string_view reason);
 [[nodiscard]] FeedText feed_greeting();
 [[nodiscard]] FeedText feed_heartbeat();
 /// The last one of a reader whose credential has ended. It has no id, so that Last-Event-ID stays what it was.

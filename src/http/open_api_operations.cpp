@@ -35,7 +35,9 @@ constexpr std::string_view kEventsDescription =
     "after a restart and at another process.\n\n"
     "`detection`: a detection was accepted; data is its Record. `delivery`: detections changed their state at a sink; "
     "data is a FeedDelivery. `verification`: a person decided; data is a FeedVerification. `gap`: what lay behind "
-    "Last-Event-ID was pruned; the feed goes on with what happens from now on. `end`: the credential has expired or "
+    "Last-Event-ID was pruned, or (reason unknown) that is no event of this store, maybe of one that was put back to "
+    "an "
+    "earlier state; the feed goes on with what happens from now on. `end`: the credential has expired or "
     "was "
     "revoked; it is the last event and has no id.\n\n"
     "A comment comes as a heartbeat. A reader that falls too far behind is cut off.";

@@ -360,7 +360,7 @@ class Store {
   /// Behind everything that has happened so far.
   [[nodiscard]] virtual Result<std::string> feed_head() = 0;
   /// What happened behind a cursor, at most `limit` events. kValidationFailed: not a cursor; kNotFound: what lay behind
-  /// it was pruned, the feed cannot be resumed there.
+  /// it was pruned; kConflict: it is of another store, or of the future of this one. Neither can be resumed.
   [[nodiscard]] virtual Result<FeedPage> feed(std::string_view cursor, std::size_t limit) = 0;
   /// Called (on the writer's thread) after each commit; must not block.
   virtual void on_commit(std::function<void()> listener) = 0;

@@ -166,6 +166,17 @@ TEST_P(StoreContract, WhatMakesNoEventMovesTheCursorOn) {
   EXPECT_FALSE(page->more);
 }
 
+TEST_P(StoreContract, ACursorOfTheFutureIsNotTakenForAPrunedOne) {
+  put(1, 1);
+  auto cursor = head_of(store());
+  const auto digit = cursor.find_last_of("012345678");
+  ASSERT_NE(digit, std::string::npos);
+  cursor[digit] = '9';
+  const auto page = store().feed(cursor, 10);
+  ASSERT_FALSE(page) << cursor;
+  EXPECT_EQ(page.error().code, ErrorCode::kConflict) << page.error().detail;
+}
+
 TEST_P(StoreContract, WhatIsNoCursorIsRefused) {
   put(1, 1);
   for (const std::string text : {"", " ", "nonsense", "12", "-1", "\n"}) {

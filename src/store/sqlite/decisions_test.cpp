@@ -220,7 +220,7 @@ TEST_F(SqliteDecisions, AFeedIsNotResumedWhereItsRecordsAreGone) {
   ASSERT_EQ(page->events.size(), 1U);
   EXPECT_EQ(page->events[0].detection->sequence, 5);
   // Nor from another store's cursor, or from behind a restored one's end.
-  for (const char* cursor : {"f1-6", "f2-1"}) EXPECT_EQ(store->feed(cursor, 10).error().code, ErrorCode::kNotFound);
+  for (const char* cursor : {"f1-6", "f2-1"}) EXPECT_EQ(store->feed(cursor, 10).error().code, ErrorCode::kConflict);
 }
 
 TEST_F(SqliteDecisions, ABodyThatIsNoJsonIsPassedOver) {

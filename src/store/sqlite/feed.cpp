@@ -115,7 +115,9 @@ class Page {
     if (!chains) return std::unexpected(std::move(chains.error()));
     for (const auto& [number, seen] : position_.all()) {
       const auto known = std::ranges::find(*chains, number, &Chain::number);
-      if (known == chains->end() || seen > known->last) return cannot_resume();  // of another store, or of its future
+      if (known == chains->end() || seen > known->last)
+        return fail(ErrorCode::kConflict,
+                    "the feed cannot be resumed there: that is of another store, or of its future");
     }
     for (const auto& chain : *chains) {
       const auto seen = position_.seen(chain.number);

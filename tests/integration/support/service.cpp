@@ -58,9 +58,9 @@ std::string Service::log() const {
   return read_file(dir_.path() / "serve.out") + read_file(dir_.path() / "serve.err");
 }
 
-std::string Service::token(std::string_view scope) const {
+std::string Service::token(std::string_view scope, std::string_view subject) const {
   auto made = run({settings_.binary.string(), "token", "--jwt-key-file", key_file().string(), "--subject",
-                   "integration", "--scope", std::string(scope), "--ttl", "60m"});
+                   std::string(subject), "--scope", std::string(scope), "--ttl", "60m"});
   if (made.exit.signalled || made.exit.code != 0) throw std::runtime_error("no token: " + made.out + made.err);
   while (!made.out.empty() && made.out.back() == '\n') made.out.pop_back();
   return made.out;

@@ -50,7 +50,7 @@ class Service {
   [[nodiscard]] std::string log() const;  ///< stdout and stderr of all its processes
 
   /// A token minted by the binary itself.
-  [[nodiscard]] std::string token(std::string_view scope = kAllScopes) const;
+  [[nodiscard]] std::string token(std::string_view scope = kAllScopes, std::string_view subject = "integration") const;
   /// With a token of all scopes.
   [[nodiscard]] HttpClient client() const { return HttpClient(api_port_, all_scopes_token_); }
   [[nodiscard]] const std::string& all_scopes_token() const noexcept { return all_scopes_token_; }
