@@ -8,10 +8,12 @@ find_package(fmt REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(pugixml REQUIRED)
+find_package(Protobuf REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(cjose REQUIRED IMPORTED_TARGET cjose)
 pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
 
 # Asio and Beast compiled once (their "separate compilation"), not in every file that includes them.
 add_library(boost_network STATIC ${CMAKE_SOURCE_DIR}/cmake/boost_network.cpp)

@@ -1,13 +1,11 @@
 #include "cot/reader.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
-#include <pugixml.hpp>
-#include <vector>
 
 #include "cot/event.hpp"
+#include "cot/xml_document.hpp"
 
 namespace detection::cot {
 namespace {
@@ -18,44 +16,12 @@ std::unexpected<Error> refuse(std::string why) {
 
 /// NaN for what is no number.
 double number(std::string_view text) {
-  if (text.starts_with('+')) text.remove_prefix(1);
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool whole = error == std::errc{} && end == text.data() + text.size();
-  return whole ? value : std::numeric_limits<double>::quiet_NaN();
+  return read_number(text).value_or(std::numeric_limits<double>::quiet_NaN());
 }
 
 std::optional<double> known_metres(std::string_view text) {
   const double value = number(text);
   return std::isfinite(value) && value < kUnknownFrom_m ? std::optional(value) : std::nullopt;
-}
-
-/// `names` is room for the names, kept from one element to the next.
-bool states_an_attribute_twice(const pugi::xml_node& element, std::vector<std::string_view>& names) {
-  names.clear();
-  for (auto attribute = element.first_attribute(); attribute; attribute = attribute.next_attribute()) {
-    const std::string_view name = attribute.name();
-    // At most MarkupLimits::attributes of them, mostly of different lengths: a set is not quicker.
-    if (std::ranges::find(names, name) != names.end()) return true;
-    names.push_back(name);
-  }
-  return false;
-}
-
-/// Over all elements, without recursion.
-bool any_attribute_twice(const pugi::xml_node& root) {
-  std::vector<std::string_view> names;
-  for (auto node = root; node;) {
-    if (states_an_attribute_twice(node, names)) return true;
-    if (node.first_child()) {
-      node = node.first_child();
-      continue;
-    }
-    while (node != root && !node.next_sibling()) node = node.parent();
-    if (node == root) return false;
-    node = node.next_sibling();
-  }
-  return false;
 }
 
 Result<void> read_point(const pugi::xml_node& root, ParsedEvent& out) {
@@ -81,7 +47,7 @@ Result<void> read_attributes(const pugi::xml_node& root, ParsedEvent& out) {
     bool required;
   } texts[] = {{"uid", out.uid, true},    {"type", out.type, true},      {"version", out.version, false},
                {"how", out.how, false},   {"access", out.access, false}, {"qos", out.qos, false},
-               {"opex", out.opex, false}, {"caveat", out.caveat, false}};
+               {"opex", out.opex, false}, {"caveat", out.caveat, false}, {"releaseableTo", out.releaseable_to, false}};
   for (const auto& text : texts) {
     text.value = root.attribute(text.name).value();
     if (text.required && text.value.empty()) return refuse("event has no " + std::string(text.name));
@@ -106,15 +72,12 @@ bool is_name_character(char c) {
 }  // namespace
 
 Result<ParsedEvent> read_event(std::string_view xml, const MarkupLimits& limits) {
-  const auto shape = outline(xml, limits);
+  pugi::xml_document document;
+  const auto shape = parse_xml(xml, limits, document);
   if (!shape) return std::unexpected(shape.error());
   if (shape->details > 1) return refuse("an event has one detail at most");
-  pugi::xml_document document;
-  const auto parsed = document.load_buffer(xml.data(), xml.size(), pugi::parse_default, pugi::encoding_utf8);
-  if (!parsed) return refuse(std::string("not well-formed XML: ") + parsed.description());
   const auto root = document.document_element();
   if (std::string_view(root.name()) != "event") return refuse("the root is not <event>");
-  if (any_attribute_twice(root)) return refuse("an attribute is stated twice");
 
   ParsedEvent out;
   if (auto done = read_attributes(root, out); !done) return std::unexpected(std::move(done.error()));

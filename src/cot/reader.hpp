@@ -16,11 +16,12 @@ struct ParsedEvent {
   std::string version;
   std::string uid;
   std::string type;
-  std::string how;  ///< these five are empty where the event has none
+  std::string how;  ///< these six are empty where the event has none
   std::string access;
   std::string qos;
   std::string opex;
   std::string caveat;
+  std::string releaseable_to;
   UtcMicros time{};
   UtcMicros start{};
   UtcMicros stale{};

@@ -11,6 +11,8 @@
 
 namespace detection::cot {
 
+class TextWriter;
+
 /// Of the prefix, as the configuration limits it; of source, camera and track, as requests limit them (design.md 4.2).
 inline constexpr std::size_t kUidPrefixBytesMost = 32;
 inline constexpr std::size_t kNameBytesMost = 128;
@@ -31,5 +33,10 @@ inline constexpr std::size_t kCameraUidBytesMost = 128;
 /// a longer one is cut and ends in "-" and 16 hexadecimal digits of a hash (FNV-1a) of the whole.
 [[nodiscard]] std::string camera_uid(std::string_view source, std::string_view camera_id);
 void append_camera_uid(std::string& out, std::string_view source, std::string_view camera_id);
+/// The same for this room's hot path; in between it needs room for camera_uid_room bytes.
+void write_camera_uid(TextWriter& out, std::string_view source, std::string_view camera_id) noexcept;
+[[nodiscard]] constexpr std::size_t camera_uid_room(std::string_view source, std::string_view camera_id) noexcept {
+  return 5 + 2 * (source.size() + camera_id.size());
+}
 
 }  // namespace detection::cot

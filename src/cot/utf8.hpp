@@ -36,4 +36,14 @@ struct Utf8Character {
          (c >= 0x10000 && c <= 0x10ffff);
 }
 
+/// Well-formed UTF-8 of nothing but characters that XML allows.
+[[nodiscard]] constexpr bool is_xml_text(std::string_view text) noexcept {
+  while (!text.empty()) {
+    const auto character = decode_utf8(text);
+    if (character.bytes == 0 || !is_xml_character(character.value)) return false;
+    text.remove_prefix(character.bytes);
+  }
+  return true;
+}
+
 }  // namespace detection::cot

@@ -97,7 +97,7 @@ class Validator {
     only(event, {"version", "uid", "type", "how", "time", "start", "stale", "access", "qos", "opex", "caveat",
                  "releaseableTo"});
     attribute(event, "version", R"(2\.0)");
-    attribute(event, "uid", R"([A-Za-z0-9._-]+)");
+    uid_ = attribute(event, "uid", R"([A-Za-z0-9._-]+)");
     type_ = attribute(event, "type", R"(\w+(-\w+)*(;[^;]*)?)");
     if (type_.starts_with("a-") && !matches(type_, "a-[puafnshjko]-[PAGSUX](-.*)?"))
       complain("event@type '" + type_ + "' has no affiliation or dimension of an atom");
@@ -162,10 +162,44 @@ class Validator {
       if (!names.insert(name).second && name != "link") complain("detail has " + name + " twice");
       check_detail_element(child, name);
     }
-    // Only deletions and pings say nothing about a thing.
-    if (!type_.starts_with("t-"))
-      for (const char* name : {"contact", "precisionlocation", "link", "color"})
-        if (!names.contains(name)) complain("detail has no "s + name);
+    for (const auto& name : required(names))
+      if (!names.contains(name)) complain("detail has no " + name);
+  }
+
+  /// By what the event is about.
+  [[nodiscard]] std::set<std::string> required(const std::set<std::string>& names) const {
+    if (type_ == "t-x-takp-q") return {"TakControl"};
+    if (type_.starts_with("t-")) return {};  // deletions and pings say nothing about a thing
+    if (names.contains("takv")) return {"contact", "precisionlocation", "__group"};
+    if (type_ == "b-m-p-s-p-loc") return {"contact", "precisionlocation", "sensor"};
+    if (uid_.starts_with("SPI.")) return {"contact", "precisionlocation", "link"};
+    return {"contact", "precisionlocation", "link", "color"};
+  }
+
+  void in_range(const pugi::xml_node& node, const char* name, double least, double below) {
+    const double value = decimal(node, name, R"(-?\d{1,10}\.\d+)");
+    if (value < least || value >= below) complain(std::string(node.name()) + "@" + name + " is out of range");
+  }
+
+  void check_sensor(const pugi::xml_node& node) {
+    only(node, {"azimuth", "elevation", "roll", "fov", "vfov", "range", "model"});
+    in_range(node, "azimuth", 0, 360);
+    in_range(node, "elevation", -90, 90.001);
+    in_range(node, "roll", -180, 180);
+    in_range(node, "fov", 0, 360.001);
+    in_range(node, "vfov", 0, 180.001);
+    if (node.attribute("range")) in_range(node, "range", 0, 1e10);
+    if (node.attribute("model")) attribute(node, "model", ".{1,64}");
+    if (node.first_child()) complain("sensor must be empty");
+  }
+
+  void check_tak_control(const pugi::xml_node& node) {
+    only(node, {});
+    const auto request = node.first_child();
+    if (type_ != "t-x-takp-q" || std::strcmp(request.name(), "TakRequest") != 0 || request.next_sibling())
+      complain("TakControl must be a request and have one TakRequest");
+    only(request, {"version"});
+    attribute(request, "version", R"(\d+)");
   }
 
   void check_detail_element(const pugi::xml_node& node, const std::string& name) {
@@ -189,6 +223,18 @@ class Validator {
     } else if (name == "remarks") {
       only(node, {});
       if (std::strlen(node.child_value()) == 0) complain("remarks is empty");
+    } else if (name == "sensor") {
+      check_sensor(node);
+    } else if (name == "takv") {
+      only(node, {"platform", "version"});
+      attribute(node, "platform", ".{1,64}");
+      attribute(node, "version", ".{1,64}");
+    } else if (name == "__group") {
+      only(node, {"name", "role"});
+      attribute(node, "name", ".{1,64}");
+      attribute(node, "role", ".{1,64}");
+    } else if (name == "TakControl") {
+      check_tak_control(node);
     } else if (name == "__forcedelete") {
       if (type_ != "t-x-d-d") complain("__forcedelete in an event that deletes nothing");
       only(node, {});
@@ -206,7 +252,7 @@ class Validator {
   }
 
   std::vector<std::string> violations_;
-  std::string type_;
+  std::string uid_, type_;
 };
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "cot/event.hpp"
+#include "cot/negotiation.hpp"
+#include "cot/own_events.hpp"
 #include "cot/test_detections.hpp"
 
 namespace detection::cot {
@@ -14,15 +16,25 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 
+struct Fault {
+  const char* from;
+  const char* to;
+  const char* complaint;
+};
+
+void expect_seen(const std::string& good, const Fault& fault) {
+  auto bad = good;
+  const auto at = bad.find(fault.from);
+  ASSERT_NE(at, std::string::npos) << fault.from;
+  bad.replace(at, std::string_view(fault.from).size(), fault.to);
+  EXPECT_THAT(violations(bad), Contains(HasSubstr(fault.complaint))) << bad;
+}
+
 TEST(Validator, SeesEachFault) {
   std::string good;
   append_xml(good, make_event(vehicle(), kTestNow, {}));
   ASSERT_EQ(violations(good), std::vector<std::string>{});
-  const struct {
-    const char* from;
-    const char* to;
-    const char* complaint;
-  } faults[] = {
+  const Fault faults[] = {
       {"<?xml", "<?XML", "must start with"},
       {"?>\n<event", "?><event", "must start with"},
       {"</event>", "</event >", "</event> must be its end"},
@@ -74,15 +86,52 @@ TEST(Validator, SeesEachFault) {
       {" slantRange=\"231.46\"", " slantRange=\"NaN\"", "is no number"},
       {" flag=\"GREEN\"", " flag='", "not well-formed"},
   };
-  for (const auto& fault : faults) {
-    auto bad = good;
-    const auto at = bad.find(fault.from);
-    ASSERT_NE(at, std::string::npos) << fault.from;
-    bad.replace(at, std::string_view(fault.from).size(), fault.to);
-    EXPECT_THAT(violations(bad), Contains(HasSubstr(fault.complaint))) << bad;
-  }
+  for (const auto& fault : faults) expect_seen(good, fault);
   EXPECT_THAT(violations(good + std::string(2048, ' ')), Contains(HasSubstr("more than 2048 bytes")));
   EXPECT_FALSE(violations("").empty());
+}
+
+TEST(Validator, SeesFaultsOfOwnEvents) {
+  ServiceEvent service;
+  service.uid = "svc";
+  std::string good;
+  append_service_xml(good, service, kTestNow);
+  ASSERT_EQ(violations(good), std::vector<std::string>{});
+  for (const Fault& fault : {Fault{"<takv platform=\"detection-api\"", "<takv", "takv@platform is missing"},
+                             {"<takv ", "<takv endpoint=\"x\" ", "takv@endpoint is not known"},
+                             {"role=\"Team Member\"", "role=\"\"", "__group@role"},
+                             {"<__group name=\"Cyan\" role=\"Team Member\"/>", "", "no __group"},
+                             {"<takv platform=\"detection-api\" version=\"0\"/>", "", "no link"}})
+    expect_seen(good, fault);
+
+  CameraEvent camera;
+  camera.source = "a";
+  camera.camera_id = "b";
+  camera.range_m = 100;
+  good.clear();
+  append_camera_xml(good, camera, kTestNow);
+  ASSERT_EQ(violations(good), std::vector<std::string>{});
+  for (const Fault& fault : {Fault{"azimuth=\"0.00\"", "azimuth=\"360.00\"", "sensor@azimuth is out of range"},
+                             {"azimuth=\"0.00\"", "azimuth=\"-0.00\"", "sensor@azimuth is -0"},
+                             {"azimuth=\"0.00\"", "azimuth=\"1e1\"", "sensor@azimuth"},
+                             {" azimuth=\"0.00\"", "", "sensor@azimuth is missing"},
+                             {"elevation=\"0.00\"", "elevation=\"-91.00\"", "sensor@elevation is out of range"},
+                             {"roll=\"0.00\"", "roll=\"180.00\"", "sensor@roll is out of range"},
+                             {" fov=\"0.00\"", " fov=\"361.00\"", "sensor@fov is out of range"},
+                             {"vfov=\"0.00\"", "vfov=\"181.00\"", "sensor@vfov is out of range"},
+                             {"range=\"100.0\"", "range=\"-100.0\"", "sensor@range is out of range"},
+                             {"range=\"100.0\"", "north=\"1\"", "sensor@north is not known"},
+                             {"b-m-p-s-p-loc", "b-m-p-s-p-i", "no link"}})
+    expect_seen(good, fault);
+
+  good.clear();
+  append_protocol_request_xml(good, "protouid", 1, kTestNow);
+  ASSERT_EQ(violations(good), std::vector<std::string>{});
+  for (const Fault& fault : {Fault{"version=\"1\"/>", "version=\"one\"/>", "TakRequest@version"},
+                             {"<TakRequest version=\"1\"/>", "", "one TakRequest"},
+                             {"t-x-takp-q", "t-x-takp-r", "TakControl must be a request"},
+                             {"<TakControl><TakRequest version=\"1\"/></TakControl>", "", "no TakControl"}})
+    expect_seen(good, fault);
 }
 
 }  // namespace

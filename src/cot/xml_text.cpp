@@ -2,84 +2,101 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cmath>
-#include <cstdint>
 
 #include "cot/utf8.hpp"
 
 namespace detection::cot {
 namespace {
 
-constexpr std::array<bool, 256> plain_characters() {
-  std::array<bool, 256> plain{};
-  for (std::size_t c = 0x20; c < 0x7f; ++c) plain[c] = true;
-  for (const char c : {'<', '>', '&', '"', '\''}) plain[static_cast<unsigned char>(c)] = false;
-  return plain;
-}
-constexpr auto kPlain = plain_characters();
+/// The next character of `text`: as it is, or what stands for it ('?', a space, U+FFFD).
+struct Character {
+  char32_t value;
+  std::size_t bytes;  ///< of `text` that it takes
+};
 
-void append_reference(std::string& out, char32_t character) {
-  std::array<char, 8> digits;
-  const auto end =
-      std::to_chars(digits.data(), digits.data() + digits.size(), static_cast<std::uint32_t>(character), 16).ptr;
-  out.append("&#x");
-  out.append(digits.data(), end);
-  out.push_back(';');
+Character next_character(std::string_view text) noexcept {
+  const auto found = decode_utf8(text);
+  if (found.bytes == 0) return {U'\uFFFD', 1};
+  if (found.value == '\t' || found.value == '\n' || found.value == '\r') return {U' ', 1};
+  if (!is_xml_character(found.value) || found.value == 0x7f) return {U'?', found.bytes};
+  return {found.value, found.bytes};
+}
+
+std::string_view entity(char32_t c) noexcept {
+  switch (c) {
+    case U'<': return "&lt;";
+    case U'>': return "&gt;";
+    case U'&': return "&amp;";
+    case U'"': return "&quot;";
+    case U'\'': return "&apos;";
+    default: return {};
+  }
 }
 
 }  // namespace
 
-void append_escaped(std::string& out, std::string_view text) {
-  std::size_t done = 0;
-  for (std::size_t i = 0; i < text.size();) {
-    const char c = text[i];
-    if (kPlain[static_cast<unsigned char>(c)]) {
-      ++i;
-      continue;
-    }
-    out.append(text.substr(done, i - done));
-    const auto character = decode_utf8(text.substr(i));
-    i += std::max<std::size_t>(character.bytes, 1);
-    done = i;
-    switch (c) {
-      case '<': out.append("&lt;"); break;
-      case '>': out.append("&gt;"); break;
-      case '&': out.append("&amp;"); break;
-      case '"': out.append("&quot;"); break;
-      case '\'': out.append("&apos;"); break;
-      case '\t':
-      case '\n':
-      case '\r': out.push_back(' '); break;
-      default:
-        if (character.bytes == 0)
-          append_reference(out, U'\uFFFD');
-        else if (is_xml_character(character.value) && character.value != 0x7f)
-          append_reference(out, character.value);
-        else
-          out.push_back('?');
+void TextWriter::escaped_slowly(std::string_view text) noexcept {
+  while (!text.empty()) {
+    const auto [value, bytes] = next_character(text);
+    text.remove_prefix(bytes);
+    if (const auto name = entity(value); !name.empty()) {
+      this->text(name);
+    } else if (value < 0x80) {
+      byte(static_cast<char>(value));
+    } else {
+      this->text("&#x");
+      at_ = std::to_chars(at_, at_ + 8, static_cast<std::uint32_t>(value), 16).ptr;
+      byte(';');
     }
   }
-  out.append(text.substr(done));
+}
+
+void TextWriter::clean_slowly(std::string_view text) noexcept {
+  while (!text.empty()) {
+    const auto [value, bytes] = next_character(text);
+    if (value == U'\uFFFD')
+      this->text("\xEF\xBF\xBD");
+    else if (value < 0x80)
+      byte(static_cast<char>(value));
+    else
+      this->text(text.substr(0, bytes));
+    text.remove_prefix(bytes);
+  }
+}
+
+std::size_t escaped_bytes(std::string_view text) noexcept {
+  if (std::ranges::all_of(text, [](char c) { return text_tables::kPlain[static_cast<unsigned char>(c)]; }))
+    return text.size();
+  std::size_t size = 0;
+  while (!text.empty()) {
+    std::array<char, kEscapedBytesMost * 4> room;
+    TextWriter writer(room.data());
+    const auto bytes = next_character(text).bytes;
+    writer.escaped(text.substr(0, bytes));
+    size += static_cast<std::size_t>(writer.at() - room.data());
+    text.remove_prefix(bytes);
+  }
+  return size;
+}
+
+void append_escaped(std::string& out, std::string_view text) {
+  append_with(out, kEscapedBytesMost * text.size(), [&](TextWriter& writer) { writer.escaped(text); });
 }
 
 void append_fixed(std::string& out, double value, int decimals) {
-  constexpr double kMost = 9e18;
-  constexpr std::array<double, 9> kScale{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8};
-  if (std::isnan(value)) value = 0;
-  const auto scaled = std::llround(std::clamp(value * kScale[static_cast<std::size_t>(decimals)], -kMost, kMost));
-  auto rest = static_cast<std::uint64_t>(scaled < 0 ? -scaled : scaled);
-  std::array<char, kFixedBytesMost> buffer;
-  char* const end = buffer.data() + buffer.size();
-  char* at = end;
-  for (int i = 0; i < decimals; ++i, rest /= 10) *--at = static_cast<char>('0' + rest % 10);
-  if (decimals > 0) *--at = '.';
-  do {
-    *--at = static_cast<char>('0' + rest % 10);
-    rest /= 10;
-  } while (rest != 0);
-  if (scaled < 0) *--at = '-';
-  out.append(at, end);
+  append_with(out, kFixedBytesMost, [&](TextWriter& writer) {
+    switch (decimals) {
+      case 0: return writer.fixed<0>(value);
+      case 1: return writer.fixed<1>(value);
+      case 2: return writer.fixed<2>(value);
+      case 3: return writer.fixed<3>(value);
+      case 4: return writer.fixed<4>(value);
+      case 5: return writer.fixed<5>(value);
+      case 6: return writer.fixed<6>(value);
+      case 7: return writer.fixed<7>(value);
+      default: return writer.fixed<8>(value);
+    }
+  });
 }
 
 }  // namespace detection::cot

@@ -74,8 +74,9 @@ std::set<fs::path> code_of(const fs::path& src, const Room& room) {
 }
 
 bool belongs_to_one_room(const std::string& include) {
-  static constexpr std::array<std::string_view, 9> kLibraries{
-      "boost/", "simdjson", "sqlite3.h", "libpq", "pugixml", "prometheus/", "cjose/", "jansson.h", "openssl/"};
+  static constexpr std::array<std::string_view, 11> kLibraries{
+      "boost/",    "simdjson", "sqlite3.h",        "libpq",           "pugixml", "prometheus/", "cjose/",
+      "jansson.h", "openssl/", "google/protobuf/", "tak_message.pb.h"};
   return std::ranges::any_of(kLibraries, [&](std::string_view library) { return include.starts_with(library); });
 }
 
