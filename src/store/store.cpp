@@ -29,6 +29,15 @@ std::optional<DeliveryState> parse_delivery_state(std::string_view name) noexcep
   return std::nullopt;
 }
 
+std::string_view omit_reason_name(OmitReason reason) noexcept {
+  switch (reason) {
+    case OmitReason::kFiltered: return "filtered";
+    case OmitReason::kSuperseded: return "superseded";
+    case OmitReason::kStale: return "stale";
+  }
+  return "filtered";
+}
+
 std::string tombstone_text(const Tombstone& t) {
   return "tombstone\n" + t.chain + "\n" + std::to_string(t.up_to_record) + "\n" + t.head_sha256 + "\n" +
          std::to_string(t.records) + "\n" + std::to_string(t.detections) + "\n" + t.detections_sha256 + "\n" +

@@ -96,6 +96,21 @@ struct OutboxItem {
   LocatedDetection located;
   /// Rejected after it was released: what goes to TAK is a delete event (t-x-d-d) for its uid.
   bool take_back = false;
+  /// A person asked for it: released, or a dead letter that is tried again. It is never superseded or stale.
+  bool guaranteed = false;
+};
+
+/// Why a sink does not get an event that was due to it.
+enum class OmitReason : std::uint8_t {
+  kFiltered,    ///< the sink's filter
+  kSuperseded,  ///< a newer event of the same uid was due too
+  kStale,       ///< too old by then
+};
+[[nodiscard]] std::string_view omit_reason_name(OmitReason reason) noexcept;
+
+struct Omission {
+  std::int64_t sequence = 0;
+  OmitReason reason = OmitReason::kFiltered;
 };
 
 /// A batch taken for one sink by one courier. It ends by confirm() or give_back(); a claim that its process does not
@@ -112,22 +127,50 @@ enum class Confirmation : std::uint8_t {
   kSentUnconfirmed,  ///< the peer's TCP acknowledged it, but it never answers pings
 };
 
+/// kDiscarded: an exercise, or (of a sink) left out: its audit events say why.
 enum class DeliveryState : std::uint8_t { kQueued, kHeld, kDelivered, kRejected, kDeadLetter, kDiscarded, kSpooled };
 [[nodiscard]] std::string_view delivery_state_name(DeliveryState state) noexcept;
 [[nodiscard]] std::optional<DeliveryState> parse_delivery_state(std::string_view name) noexcept;
 
 struct DeliveryStatus {
-  DeliveryState state = DeliveryState::kQueued;  ///< of the whole: delivered when every sink has it
+  /// Of the whole: delivered when every sink has it or left it out, discarded when all left it out.
+  DeliveryState state = DeliveryState::kQueued;
   std::vector<std::pair<std::string, DeliveryState>> sinks;
+};
+
+/// How much may wait for a sink; 0: no limit.
+struct QueueLimits {
+  std::int64_t items = 0;
+  std::int64_t bytes = 0;  ///< as SinkQueue::bytes
 };
 
 /// One sink's queue.
 struct SinkQueue {
   std::string sink;
   std::int64_t queued = 0;
+  /// About what these take in the store: their number times the mean of the newest detections, each counted as its
+  /// texts (the request above all) and a fixed part for its other columns, its indexes and its audit record. An
+  /// estimate: exact sums would cost work for each item, and a start would have to read the whole queue.
+  std::int64_t bytes = 0;
+  QueueLimits limits{};        ///< that hold for it
   std::int64_t delivered = 0;  ///< since the store was made
+  std::int64_t omitted = 0;    ///< since the store was made
   std::int64_t dead_letters = 0;
   std::optional<UtcMicros> oldest_queued{};  ///< when it was received
+};
+
+/// An event that a sink did not get for good, until it is retried.
+struct DeadLetter {
+  std::int64_t sequence = 0;
+  Uuid id{};
+  std::string cot_uid;
+  bool take_back = false;  ///< it is the delete event of a rejected detection
+  UtcMicros at{};          ///< since when
+  std::string reason;
+};
+struct DeadLetterPage {
+  std::vector<DeadLetter> items;              ///< newest detection first
+  std::optional<std::int64_t> next_before{};  ///< pass as `before` to go on; none at the end
 };
 
 struct BoundingBox {
@@ -253,7 +296,7 @@ struct FeedEvent {
   UtcMicros at{};
   std::optional<StoredDetection> detection{};    ///< kDetection, kVerification (with its decision)
   std::string sink{};                            ///< kDelivery
-  DeliveryState state = DeliveryState::kQueued;  ///< kDelivery: delivered, dead_letter, queued (retried)
+  DeliveryState state = DeliveryState::kQueued;  ///< kDelivery: delivered, discarded, dead_letter, queued (retried)
   bool taken_back = false;                       ///< kDelivery: what was delivered are delete events
   std::vector<Uuid> ids{};                       ///< kDelivery
 };
@@ -299,18 +342,31 @@ class Store {
                                               std::size_t limit) = 0;
 
   /// Makes the sink's queue known. The first sink that a store ever sees starts with everything that waits in it, a
-  /// later one with what is accepted from now on. A known sink goes on where it was.
-  [[nodiscard]] virtual Result<void> open_sink(std::string_view sink) = 0;
+  /// later one with what is accepted from now on. A known sink goes on where it was. From now on a job that would bring
+  /// its queue over `limits` comes back with kCapacityExceeded and nothing of it stored, unless it only repeats what is
+  /// stored already; what people release is queued all the same.
+  [[nodiscard]] virtual Result<void> open_sink(std::string_view sink, const QueueLimits& limits) = 0;
+  [[nodiscard]] Result<void> open_sink(std::string_view sink) { return open_sink(sink, QueueLimits{}); }
   /// Up to `limit` events that are due, oldest first; empty when there are none. Claims of one sink may overlap in
   /// time.
   [[nodiscard]] virtual Result<Claim> claim(std::string_view sink, std::size_t limit) = 0;
-  /// Durable when it returns. `sent` is when the batch left.
-  [[nodiscard]] virtual Result<void> confirm(const Claim& claim, Confirmation how, UtcMicros sent) = 0;
+  /// Keeps the first `count` items; the others are due again at once, in order. At least one stays.
+  virtual void shorten(Claim& claim, std::size_t count) = 0;
+  /// Durable when it returns. `sent` is when the batch left. `omitted`: those of its items that were left out, in any
+  /// order; they end with the rest, in the same transaction, with one audit record. Take-backs are never left out.
+  [[nodiscard]] virtual Result<void> confirm(const Claim& claim, Confirmation how, UtcMicros sent,
+                                             const std::vector<Omission>& omitted) = 0;
+  [[nodiscard]] Result<void> confirm(const Claim& claim, Confirmation how, UtcMicros sent) {
+    return confirm(claim, how, sent, {});
+  }
   /// Its events are due again at once, in order.
   virtual void give_back(const Claim& claim) = 0;
   /// Takes one event of a live claim out of the queue for good (until it is retried); the rest of the claim stays.
   [[nodiscard]] virtual Result<void> mark_dead(const Claim& claim, std::int64_t sequence, std::string_view reason) = 0;
   [[nodiscard]] virtual Result<std::vector<SinkQueue>> sink_queues() = 0;
+  /// At most `limit` of a sink's with sequence < before (none: from the newest). kNotFound: no such sink.
+  [[nodiscard]] virtual Result<DeadLetterPage> dead_letters(std::string_view sink, std::optional<std::int64_t> before,
+                                                            std::size_t limit) = 0;
   /// The sink's dead letters are due again; how many. kNotFound: no such sink. Durable, with its audit record.
   [[nodiscard]] virtual Result<std::int64_t> retry_dead_letters(std::string_view sink, std::string_view actor) = 0;
 

@@ -1,5 +1,6 @@
 // The table of metrics: design.md 4.4, and a few of our own (http_connections, http_refused_total, feed_*,
-// tak_reconnects_total, store_queue_jobs, store_log_bytes, store_checkpoint_duration_seconds, log_lines_dropped_total).
+// tak_reconnects_total, tak_omitted_total, offline_queue_capacity_bytes, offline_queue_usage_ratio, store_queue_jobs,
+// store_log_bytes, store_checkpoint_duration_seconds, log_lines_dropped_total).
 
 #include "telemetry/metrics.hpp"
 
@@ -47,6 +48,15 @@ const std::vector<MetricFamily>& Metrics::families() {
       {kOfflineQueueSize, kGauge, "Events waiting for a sink", {"sink"}},
       {kOfflineQueueOldestItemAgeSeconds, kGauge, "Age of the oldest event waiting", {"sink"}},
       {kOfflineQueueSyncedTotal, kCounter, "Events delivered after they had waited for a lost connection", {"sink"}},
+      {kOfflineQueueBytes, kGauge, "About what the events waiting for a sink take in the store", {"sink"}},
+      {kOfflineQueueCapacityItems, kGauge, "So many events may wait for a sink without a limit of its own; 0: any", {}},
+      {kOfflineQueueCapacityBytes, kGauge, "So many bytes may wait for a sink without a limit of its own; 0: any", {}},
+      {kOfflineQueueUsageRatio,
+       kGauge,
+       "Share of a sink's limit that is used, of the scarcer of items and bytes",
+       {"sink"}},
+      {kTakOmittedTotal, kCounter, "Events left out for a sink: filtered, superseded, stale", {"sink", "reason"}},
+      {kTakCertificateExpiryTimestampSeconds, kGauge, "When the client certificate of a sink ends", {"sink"}},
       {kTakDeadLetters, kGauge, "Events that a sink refused for good", {"sink"}},
       {kKeyCreatedTimestampSeconds, kGauge, "When a signing key was made (its file's time)", {"key"}},
       {kKeyFilesUnusable, kGauge, "Key files that cannot be used; good versions from before stay in use", {}},

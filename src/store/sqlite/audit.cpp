@@ -4,6 +4,7 @@
 
 #include "detection/json_writer.hpp"
 #include "detection/text.hpp"
+#include "store/sqlite/omissions.hpp"
 
 namespace detection::store::sqlite {
 namespace {
@@ -118,7 +119,8 @@ std::string delivery_body(std::string_view sink, Confirmation how, UtcMicros sen
   return out;
 }
 
-Result<void> append_events(Database& db, const Query& record, std::vector<AuditEvent>& events) {
+Result<void> append_events(Database& db, const Query& record, std::vector<AuditEvent>& events,
+                           std::optional<std::int64_t> sequence) {
   AuditEvent event;
   event.record = number_in_chain(record.integer(0));
   event.chain = record.text(1);
@@ -129,6 +131,7 @@ Result<void> append_events(Database& db, const Query& record, std::vector<AuditE
   const std::string body(record.text(6));
   if (event.type == kAcceptanceType) return append_acceptance(db, event, body, events);
   if (event.type == kDeliveryType) return append_delivery(db, event, body, events);
+  if (event.type == kOmissionType) return append_omission(db, event, body, sequence, events);
   event.detail_json = as_utf8(body);
   events.push_back(std::move(event));
   return {};
@@ -137,19 +140,22 @@ Result<void> append_events(Database& db, const Query& record, std::vector<AuditE
 Result<std::vector<AuditEvent>> timeline(Database& db, const Uuid& id) {
   auto snapshot = Transaction::begin(db, false);
   if (!snapshot) return std::unexpected(std::move(snapshot.error()));
-  // What stands about it in its own row, what names it as its subject, and the deliveries whose range it lies in. The
+  // What stands about it in its own row, what names it as its subject, the deliveries whose range it lies in and the
+  // ranges that were left out. The
   // ranges of one sink do not overlap, so only the last that begins before it can hold it; a row that was never in
   // the queue is delivered by itself or not at all.
   static const std::string kSql =
       "WITH it AS (SELECT seq, disposition, accepted_in FROM detection WHERE id = ?1) "
       "SELECT " +
       std::string(kEventColumns) +
-      " FROM ("
+      ", (SELECT seq FROM it) FROM ("
       "SELECT accepted_in AS key FROM it "
       "UNION SELECT record FROM audit WHERE subject = ?1 "
       "UNION SELECT (SELECT CASE WHEN d.last_seq >= seq THEN d.record END FROM delivery AS d WHERE d.sink = s.number "
       "AND d.first_seq <= seq AND (d.first_seq = seq OR (disposition = 0 AND d.last_seq > d.first_seq)) "
-      "ORDER BY d.first_seq DESC LIMIT 1) FROM it, sink AS s"
+      "ORDER BY d.first_seq DESC LIMIT 1) FROM it, sink AS s "
+      "UNION SELECT (SELECT CASE WHEN o.last_seq >= seq THEN o.record END FROM omission AS o WHERE o.sink = s.number "
+      "AND o.first_seq <= seq AND disposition = 0 ORDER BY o.first_seq DESC LIMIT 1) FROM it, sink AS s"
       ") JOIN audit ON audit.record = key JOIN audit_chain ON audit_chain.number = audit.record >> 40";
   std::vector<AuditEvent> events;
   auto q = db.query(kSql);
@@ -158,7 +164,7 @@ Result<std::vector<AuditEvent>> timeline(Database& db, const Uuid& id) {
     auto row = q.step();
     if (!row) return std::unexpected(std::move(row.error()));
     if (!*row) break;
-    if (auto done = append_events(db, q, events); !done) return std::unexpected(std::move(done.error()));
+    if (auto done = append_events(db, q, events, q.integer(7)); !done) return std::unexpected(std::move(done.error()));
   }
   // Stable, and there are few (libstdc++ 12's stable_sort does not compile cleanly with clang 19).
   for (auto it = events.begin(); it != events.end(); ++it)

@@ -3,7 +3,8 @@
 //   the 32 bytes of the hash before it (zeros for the first), the chain's name, its number within the chain, at, type,
 //   severity, actor, subject (optional), detection (optional), detection_sha256 (optional), body.
 // Two types of record stand for several events and are shown as them: an acceptance (its steps with their times) and
-// a delivery (a batch that a sink has).
+// a delivery (a batch that a sink has). What a sink's policy left out of a batch is one record too, an event in the
+// timeline of each (omissions.hpp).
 
 #include <atomic>
 #include <cstdint>
@@ -55,8 +56,9 @@ inline constexpr std::string_view kEventColumns =
 [[nodiscard]] std::string acceptance_body(const Acceptance& item);
 [[nodiscard]] std::string delivery_body(std::string_view sink, Confirmation how, UtcMicros sent, std::int64_t count,
                                         const std::vector<std::pair<std::int64_t, std::int64_t>>& ranges);
-/// The events that the record in the current row stands for.
-[[nodiscard]] Result<void> append_events(Database& db, const Query& record, std::vector<AuditEvent>& events);
+/// The events that the record in the current row stands for; `sequence`: as the timeline of that detection shows them.
+[[nodiscard]] Result<void> append_events(Database& db, const Query& record, std::vector<AuditEvent>& events,
+                                         std::optional<std::int64_t> sequence = std::nullopt);
 
 /// Event types that an acceptance is shown as, in order.
 inline constexpr std::string_view kAcceptanceEvents[] = {"detection_received", "detection_validated",

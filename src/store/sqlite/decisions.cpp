@@ -106,6 +106,8 @@ class Deciding {
       // A row that is there is a take-back: whether that went out already does not matter, it comes before.
       auto dead = remove_dead_letter(db_, sink.number, sequence);
       if (!dead) return std::unexpected(std::move(dead.error()));
+      auto omitted = remove_late_omission(db_, sink.number, sequence);
+      if (!omitted) return std::unexpected(std::move(omitted.error()));
       if (auto done = put_retry(db_, {sink.number, sequence, false, *dead}, now_); !done) return done;
       effects_.push_back({sink.name, kQueued});
       ledger_.note_due();
@@ -146,6 +148,9 @@ class Deciding {
     if (!dead || *dead) return dead;
     auto waiting = remove_retry(db_, sink, sequence);
     if (!waiting) return std::unexpected(std::move(waiting.error()));
+    auto omitted = remove_late_omission(db_, sink, sequence);
+    if (!omitted) return omitted;
+    if (*omitted) return false;
     return !*waiting || (*waiting)->at_tak;  // no row waits for what was delivered
   }
 

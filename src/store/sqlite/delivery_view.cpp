@@ -3,7 +3,23 @@
 #include <algorithm>
 #include <limits>
 
+#include "store/sqlite/omissions.hpp"
+
 namespace detection::store::sqlite {
+
+namespace {
+
+/// What becomes of the whole when nobody has to decide. A dead letter wants somebody's attention, so it shows first.
+DeliveryState state_of_all(const std::vector<std::pair<std::string, DeliveryState>>& sinks) {
+  const auto any = [&](DeliveryState state) {
+    return std::ranges::find(sinks, state, &std::pair<std::string, DeliveryState>::second) != sinks.end();
+  };
+  if (any(DeliveryState::kDeadLetter)) return DeliveryState::kDeadLetter;
+  if (any(DeliveryState::kQueued) || sinks.empty()) return DeliveryState::kQueued;
+  return any(DeliveryState::kDelivered) ? DeliveryState::kDelivered : DeliveryState::kDiscarded;
+}
+
+}  // namespace
 
 Result<DeliveryView> DeliveryView::load(Database& db, const std::optional<std::vector<std::string>>& sinks) {
   DeliveryView view;
@@ -14,7 +30,7 @@ Result<DeliveryView> DeliveryView::load(Database& db, const std::optional<std::v
       if (!row) return std::unexpected(std::move(row.error()));
       if (!*row) break;
       if (!sinks || std::ranges::find(*sinks, q.text(1)) != sinks->end())
-        view.sinks_.push_back({q.integer(0), std::string(q.text(1)), q.integer(2), q.integer(3), {}});
+        view.sinks_.push_back({q.integer(0), std::string(q.text(1)), q.integer(2), q.integer(3), {}, {}});
     }
   }
   for (auto& sink : view.sinks_) {
@@ -42,11 +58,20 @@ Result<void> DeliveryView::read_pairs(Query q, SequenceAndSink& pairs) {
 Result<void> DeliveryView::load_exceptions(Database& db, std::int64_t first, std::int64_t last) {
   dead_.clear();
   retries_.clear();
+  omitted_late_.clear();
   decisions_.clear();
+  for (auto& sink : sinks_) {
+    auto omitted = omitted_within(db, sink.number, first, last);
+    if (!omitted) return std::unexpected(std::move(omitted.error()));
+    sink.omitted = std::move(*omitted);
+  }
   const auto within = [&](std::string_view sql) { return std::move(db.query(sql).bind(first).bind(last)); };
   if (auto done = read_pairs(within("SELECT seq, sink FROM dead_letter WHERE seq BETWEEN ? AND ?"), dead_); !done)
     return done;
   if (auto done = read_pairs(within("SELECT seq, sink FROM retry WHERE seq BETWEEN ? AND ?"), retries_); !done)
+    return done;
+  if (auto done = read_pairs(within("SELECT seq, sink FROM omission_late WHERE seq BETWEEN ? AND ?"), omitted_late_);
+      !done)
     return done;
   auto q = within("SELECT " DECISION_COLUMNS ", seq FROM decision WHERE seq BETWEEN ? AND ? ORDER BY seq, number");
   while (true) {
@@ -66,6 +91,7 @@ DeliveryState DeliveryView::of_log(const Sink& sink, std::int64_t sequence) cons
   const std::pair key{sequence, sink.number};
   if (dead_.contains(key)) return DeliveryState::kDeadLetter;
   if (retries_.contains(key)) return DeliveryState::kQueued;
+  if (sink.omitted.contains(sequence)) return DeliveryState::kDiscarded;
   return sequence <= sink.cursor || sink.delivered.contains(sequence) ? DeliveryState::kDelivered
                                                                       : DeliveryState::kQueued;
 }
@@ -74,28 +100,24 @@ DeliveryState DeliveryView::of_decided(const Sink& sink, std::int64_t sequence, 
   const std::pair key{sequence, sink.number};
   if (dead_.contains(key)) return DeliveryState::kDeadLetter;
   if (retries_.contains(key)) return DeliveryState::kQueued;  // a take-back, where it was rejected
-  return verified ? DeliveryState::kDelivered : DeliveryState::kRejected;
+  if (!verified) return DeliveryState::kRejected;
+  return omitted_late_.contains(key) ? DeliveryState::kDiscarded : DeliveryState::kDelivered;
 }
 
 DeliveryStatus DeliveryView::held_status(std::int64_t sequence) const {
   DeliveryStatus status;
   const auto found = decisions_.find(sequence);
   const auto* decided = found == decisions_.end() ? nullptr : &found->second;
-  bool queued = false, dead = false;
   for (const auto& sink : sinks_) {
     // A release goes to every sink there is, a rejection speaks of them all.
     if (decided != nullptr && sink.number > released_to(*decided)) continue;
     const auto of_sink =
         decided == nullptr ? DeliveryState::kHeld : of_decided(sink, sequence, decided->decision.verified);
-    queued |= of_sink == DeliveryState::kQueued;
-    dead |= of_sink == DeliveryState::kDeadLetter;
     status.sinks.emplace_back(sink.name, of_sink);
   }
-  status.state = decided == nullptr               ? DeliveryState::kHeld
-                 : !decided->decision.verified    ? DeliveryState::kRejected
-                 : dead                           ? DeliveryState::kDeadLetter
-                 : queued || status.sinks.empty() ? DeliveryState::kQueued
-                                                  : DeliveryState::kDelivered;
+  status.state = decided == nullptr            ? DeliveryState::kHeld
+                 : !decided->decision.verified ? DeliveryState::kRejected
+                                               : state_of_all(status.sinks);
   return status;
 }
 
@@ -106,18 +128,11 @@ DeliveryStatus DeliveryView::status(std::int64_t sequence, Disposition dispositi
     status.state = DeliveryState::kDiscarded;
     return status;
   }
-  bool queued = false, dead = false;
   for (const auto& sink : sinks_) {
     if (sequence <= sink.start) continue;
-    const auto of_sink = of_log(sink, sequence);
-    queued |= of_sink == DeliveryState::kQueued;
-    dead |= of_sink == DeliveryState::kDeadLetter;
-    status.sinks.emplace_back(sink.name, of_sink);
+    status.sinks.emplace_back(sink.name, of_log(sink, sequence));
   }
-  // A dead letter wants somebody's attention, so it shows first.
-  status.state = dead                             ? DeliveryState::kDeadLetter
-                 : queued || status.sinks.empty() ? DeliveryState::kQueued
-                                                  : DeliveryState::kDelivered;
+  status.state = state_of_all(status.sinks);
   return status;
 }
 

@@ -19,7 +19,7 @@ class DeliveryView {
   /// Within the caller's snapshot. `sinks`: those that count; none: all that the store knows.
   [[nodiscard]] static Result<DeliveryView> load(Database& db, const std::optional<std::vector<std::string>>& sinks);
 
-  /// Reads the decisions, dead letters and retries of first..last; the rest is right for these only.
+  /// Reads the decisions, dead letters, retries and omissions of first..last; the rest is right for these only.
   [[nodiscard]] Result<void> load_exceptions(Database& db, std::int64_t first, std::int64_t last);
 
   [[nodiscard]] DeliveryStatus status(std::int64_t sequence, Disposition disposition) const;
@@ -34,6 +34,7 @@ class DeliveryView {
     std::string name;
     std::int64_t start = 0, cursor = 0;
     Spans delivered;  ///< beyond the cursor
+    Spans omitted;    ///< of the range whose exceptions were loaded
   };
   using SequenceAndSink = std::set<std::pair<std::int64_t, std::int64_t>>;
   [[nodiscard]] DeliveryState of_log(const Sink& sink, std::int64_t sequence) const;
@@ -41,7 +42,7 @@ class DeliveryView {
   [[nodiscard]] DeliveryStatus held_status(std::int64_t sequence) const;
   [[nodiscard]] static Result<void> read_pairs(Query q, SequenceAndSink& pairs);
   std::vector<Sink> sinks_;
-  SequenceAndSink dead_, retries_;
+  SequenceAndSink dead_, retries_, omitted_late_;
   std::map<std::int64_t, StoredDecision> decisions_;  ///< the newest of each
 };
 

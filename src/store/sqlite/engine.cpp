@@ -114,15 +114,19 @@ class SqliteStore final : public Store {
     return sqlite::list(**reader, sinks(), filter, before, limit);
   }
 
-  Result<void> open_sink(std::string_view sink) override {
-    return write_ ? write_->outbox.open_sink(sink) : read_only();
+  Result<void> open_sink(std::string_view sink, const QueueLimits& limits) override {
+    return write_ ? write_->outbox.open_sink(sink, limits) : read_only();
   }
   Result<Claim> claim(std::string_view sink, std::size_t limit) override {
     if (!write_) return read_only();
     return write_->outbox.claim(sink, limit);
   }
-  Result<void> confirm(const Claim& claim, Confirmation how, UtcMicros sent) override {
-    return write_ ? write_->outbox.confirm(claim, how, sent) : read_only();
+  void shorten(Claim& claim, std::size_t count) override {
+    if (write_) write_->outbox.shorten(claim, count);
+  }
+  Result<void> confirm(const Claim& claim, Confirmation how, UtcMicros sent,
+                       const std::vector<Omission>& omitted) override {
+    return write_ ? write_->outbox.confirm(claim, how, sent, omitted) : read_only();
   }
   void give_back(const Claim& claim) override {
     if (write_) write_->outbox.give_back(claim);
@@ -134,6 +138,13 @@ class SqliteStore final : public Store {
     auto reader = readers_.lease();
     if (!reader) return std::unexpected(std::move(reader.error()));
     return stored_queues(**reader, sinks(), write_ ? &write_->writer : nullptr);
+  }
+
+  Result<DeadLetterPage> dead_letters(std::string_view sink, std::optional<std::int64_t> before,
+                                      std::size_t limit) override {
+    auto reader = readers_.lease();
+    if (!reader) return std::unexpected(std::move(reader.error()));
+    return sqlite::dead_letters(**reader, sink, before, limit);
   }
 
   Result<void> record(const AuditEntry& entry) override {

@@ -11,6 +11,7 @@
 #include "store/sqlite/detection_row.hpp"
 #include "store/sqlite/feed_cursor.hpp"
 #include "store/sqlite/limits.hpp"
+#include "store/sqlite/omissions.hpp"
 
 namespace detection::store::sqlite {
 namespace {
@@ -141,6 +142,7 @@ class Page {
     const auto type = row.text(kType);
     if (type == kAcceptanceType) return accepted(row);
     if (type == kDeliveryType) return of_ranges(row, DeliveryState::kDelivered);
+    if (type == kOmissionType) return of_ranges(row, DeliveryState::kDiscarded);
     if (type == kDecisionType) return decided(row);
     if (type == kDeliveryEvents[1] || type == "tak_push_failed" || type == "detection_queued") return of_sink(row);
     return std::nullopt;

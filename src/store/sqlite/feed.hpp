@@ -3,6 +3,7 @@
 //
 //   acceptance                          kDetection
 //   delivery                            kDelivery, delivered: the detections of its ranges
+//   tak_push_omitted                    kDelivery, discarded: the detections of its ranges
 //   tak_push_success with taken_back    kDelivery, delivered, taken back
 //   tak_push_failed, state dead_letter  kDelivery, dead letter
 //   detection_queued with ranges        kDelivery, queued: dead letters once more

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "store/sqlite/capacity.hpp"
 #include "store/sqlite/detection_row.hpp"
+#include "store/sqlite/limits.hpp"
 
 namespace detection::store::sqlite {
 namespace {
@@ -45,8 +47,11 @@ Result<void> Ledger::load() {
   if (!head) return std::unexpected(std::move(head.error()));
   auto exceptional = db_.integer("SELECT count(*) FROM detection WHERE disposition <> 0");
   if (!exceptional) return std::unexpected(std::move(exceptional.error()));
+  auto mean = mean_record_bytes(db_);
+  if (!mean) return std::unexpected(std::move(mean.error()));
   state_.head = head->value_or(0);
   state_.exceptional = exceptional->value_or(0);
+  state_.mean_bytes = *mean;
   return {};
 }
 
@@ -67,6 +72,8 @@ Result<CommitResult> Ledger::accept(const Acceptance& item, UtcMicros now) {
                         .body = body});
   if (!record) return std::unexpected(std::move(record.error()));
   state_.head = row.sequence;
+  const auto bytes = record_bytes(item);
+  state_.mean_bytes += (bytes - state_.mean_bytes) / static_cast<double>(std::min(row.sequence, limits::kMeanOf));
   if (item.disposition == Disposition::kQueue)
     note_due();
   else

@@ -19,6 +19,7 @@ class Ledger {
     std::int64_t head = 0;         ///< highest sequence
     std::int64_t exceptional = 0;  ///< rows that are not of disposition queue
     std::int64_t due = 0;          ///< counts on with everything that is made due to a sink
+    double mean_bytes = 0;         ///< of the newest detections; see capacity.hpp
     ChainHead chain{};
   };
 

@@ -39,6 +39,11 @@ inline constexpr std::int64_t kExportSlice = 500;      ///< records read in one 
 inline constexpr std::size_t kClaimItems = 100'000;
 inline constexpr std::int64_t kRevivedAtOnce = 1'000;  ///< dead letters that one commit and its record make due again
 inline constexpr std::size_t kListItems = 10'000;
+
+// The size of what waits: see SinkQueue::bytes.
+inline constexpr std::int64_t kMeanOf = 256;  ///< newest detections
+/// Of one row with its indexes and its audit record: measured.
+inline constexpr double kRecordBytesBesideTexts = 700;
 inline constexpr std::size_t kFeedRecords = 10'000;  ///< audit records looked at for one page of the feed
 inline constexpr std::size_t kFeedIds = 20'000;      ///< behind so many deliveries its page ends
 inline constexpr std::size_t kFeedCursorBytes = 1'024;

@@ -117,8 +117,15 @@ Result<Plan> plan_of(Database& db, const DeliveryView& deliveries, const ListFil
   Plan plan;
   if (filter.state) {
     switch (*filter.state) {
-      case DeliveryState::kHeld:
-      case DeliveryState::kDiscarded: plan.path = Path::kHeld; return plan;
+      case DeliveryState::kHeld: plan.path = Path::kHeld; return plan;
+      case DeliveryState::kDiscarded: {
+        // Exercises have an index; what every sink left out has none.
+        auto omitted = db.integer("SELECT EXISTS (SELECT 1 FROM omission) OR EXISTS (SELECT 1 FROM omission_late)");
+        if (!omitted) return std::unexpected(std::move(omitted.error()));
+        if (omitted->value_or(0) != 0) break;
+        plan.path = Path::kHeld;
+        return plan;
+      }
       case DeliveryState::kDeadLetter: plan.path = Path::kDead; return plan;
       case DeliveryState::kRejected: plan.path = Path::kDecided; return plan;
       case DeliveryState::kSpooled: plan.path = Path::kNothing; return plan;

@@ -1,5 +1,7 @@
 #include "store/sqlite/outbox.hpp"
 
+#include <algorithm>
+
 namespace detection::store::sqlite {
 
 Result<std::shared_ptr<Outbox::Sink>> Outbox::find(std::string_view name) const {
@@ -16,8 +18,9 @@ std::vector<std::string> Outbox::sinks() const {
   return names;
 }
 
-Result<void> Outbox::open_sink(std::string_view name) {
+Result<void> Outbox::open_sink(std::string_view name, const QueueLimits& limits) {
   if (name.empty()) return fail(ErrorCode::kConfiguration, "a sink needs a name");
+  writer_.capacity().set(name, limits);
   if (find(name)) return {};
   std::shared_ptr<Sink> sink;
   auto opened = writer_.execute([&](Ledger& ledger, UtcMicros now) -> Result<void> {
@@ -68,7 +71,10 @@ Result<void> Outbox::load(Database& db, Sink& sink) {
       sink.dead.insert(q.integer(0));
     }
   }
-  auto q = db.query("SELECT first_seq, last_seq FROM delivery WHERE sink = ? AND first_seq > ? ORDER BY first_seq");
+  auto q = db.query(
+      "SELECT first_seq, last_seq FROM delivery WHERE sink = ?1 AND first_seq > ?2 UNION ALL SELECT first_seq, "
+      "last_seq "
+      "FROM omission WHERE sink = ?1 AND first_seq > ?2 ORDER BY first_seq");
   q.bind(sink.number).bind(sink.cursor);
   sink.next = sink.cursor;
   const std::int64_t cursor = sink.cursor;
@@ -116,6 +122,33 @@ void Outbox::give_back(const Claim& claim) {
   sink.due_again.add(live->second.span);
   forget_retries(sink, live->second.retries);
   sink.live.erase(live);
+}
+
+void Outbox::shorten(Claim& claim, std::size_t count) {
+  count = std::max<std::size_t>(count, 1);
+  if (count >= claim.items.size()) return;
+  auto found = find(claim.sink);
+  if (!found) return;
+  auto& sink = **found;
+  const std::lock_guard lock(sink.mutex);
+  const auto live = sink.live.find(claim.number);
+  if (live == sink.live.end() || live->second.busy) return;
+  auto& [span, sequences, retries, busy] = live->second;
+  for (auto item = claim.items.begin() + static_cast<std::ptrdiff_t>(count); item != claim.items.end(); ++item) {
+    const auto retry = std::ranges::find(retries, item->sequence, &Retry::sequence);
+    if (retry != retries.end()) {
+      sink.retries_in_flight.erase(item->sequence);
+      retries.erase(retry);
+      continue;
+    }
+    // The log's part is in order and at the end.
+    const auto first = item->sequence;
+    sink.due_again.add({first, span.last});
+    span.last = first - 1;
+    sequences.erase(std::ranges::lower_bound(sequences, first), sequences.end());
+    break;
+  }
+  claim.items.resize(count);
 }
 
 }  // namespace detection::store::sqlite

@@ -1,7 +1,9 @@
 #pragma once
 // The outbox as claims over the ordered log, and over what is due beside it (outbox_retries.hpp). Durable is one cursor
 // for each sink (all up to it is done with), the ranges delivered beyond it, the dead letters, and the retries; what is
-// claimed and not yet confirmed is known to this process alone, so that after a kill it is due again by itself.
+// claimed and not yet confirmed is known to this process alone, so that after a kill it is due again by itself. What
+// was left out for a sink counts as done with, like what was delivered, and stands in ranges of its own
+// (omissions.hpp).
 
 #include <atomic>
 #include <map>
@@ -11,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "store/sqlite/omissions.hpp"
 #include "store/sqlite/outbox_retries.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/spans.hpp"
@@ -25,9 +28,11 @@ class Outbox {
   Outbox(Writer& writer, ReaderPool& readers, std::uint64_t first_claim)
       : writer_(writer), readers_(readers), last_claim_(first_claim) {}
 
-  [[nodiscard]] Result<void> open_sink(std::string_view name);
+  [[nodiscard]] Result<void> open_sink(std::string_view name, const QueueLimits& limits);
   [[nodiscard]] Result<Claim> claim(std::string_view sink, std::size_t limit);
-  [[nodiscard]] Result<void> confirm(const Claim& claim, Confirmation how, UtcMicros sent);
+  void shorten(Claim& claim, std::size_t count);
+  [[nodiscard]] Result<void> confirm(const Claim& claim, Confirmation how, UtcMicros sent,
+                                     const std::vector<Omission>& omitted);
   void give_back(const Claim& claim);
   [[nodiscard]] Result<void> mark_dead(const Claim& claim, std::int64_t sequence, std::string_view reason);
   /// Those that were opened: a sink that is no longer configured has no say in what is delivered.
@@ -56,6 +61,14 @@ class Outbox {
 
     [[nodiscard]] SinkName named() const { return {number, name}; }
   };
+  /// How a claim ends: what of the log was delivered and what left out, and the rows beside the log.
+  struct Ending {
+    Span span;
+    std::vector<Span> delivered;
+    std::vector<OmittedRange> omitted;
+    std::vector<Retry> retries;
+    std::int64_t delivered_count = 0, omitted_count = 0;  ///< of the log
+  };
   /// A claim that is not yet given out.
   struct Taken {
     Claim claim;
@@ -70,7 +83,7 @@ class Outbox {
   [[nodiscard]] Result<std::vector<OutboxItem>> take_of_log(Database& db, Sink& sink, std::size_t limit, Span& covered);
   [[nodiscard]] Result<void> ask_leave(Sink& sink, Taken& taken);
   static void forget_retries(Sink& sink, const std::vector<Retry>& retries);
-  [[nodiscard]] static std::vector<Span> ranges(const Sink& sink, const LiveClaim& live, std::int64_t& count);
+  [[nodiscard]] static Ending ending_of(const Sink& sink, const LiveClaim& live, const std::vector<Omission>& omitted);
   static void finish(Sink& sink, Span span);
   [[nodiscard]] static std::int64_t cursor_after(const Sink& sink, Span span);
   [[nodiscard]] Result<LiveClaim*> begin_ending(Sink& sink, const Claim& claim);
@@ -87,6 +100,10 @@ class Outbox {
 [[nodiscard]] Result<std::vector<SinkQueue>> stored_queues(Database& db,
                                                            const std::optional<std::vector<std::string>>& sinks,
                                                            const Writer* writer);
+
+/// As Store::dead_letters().
+[[nodiscard]] Result<DeadLetterPage> dead_letters(Database& db, std::string_view sink,
+                                                  std::optional<std::int64_t> before, std::size_t limit);
 
 /// A sink that the store knows, opened or not (else kNotFound). Several commits when there are many.
 [[nodiscard]] Result<std::int64_t> retry_dead_letters(Writer& writer, std::string_view sink, std::string_view actor);

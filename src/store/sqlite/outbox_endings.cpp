@@ -1,6 +1,7 @@
-// How claims end: confirmed, and one by one as dead letters.
+// How claims end: confirmed, with what was left out of them, and one by one as dead letters.
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "detection/json_writer.hpp"
@@ -43,80 +44,124 @@ Result<Outbox::LiveClaim*> Outbox::begin_ending(Sink& sink, const Claim& claim) 
   return &live->second;
 }
 
-std::vector<Span> Outbox::ranges(const Sink& sink, const LiveClaim& live, std::int64_t& count) {
-  std::vector<Span> out;
-  count = 0;
+Outbox::Ending Outbox::ending_of(const Sink& sink, const LiveClaim& live, const std::vector<Omission>& omitted) {
+  std::unordered_map<std::int64_t, OmitReason> left_out;
+  for (const auto& one : omitted) left_out.emplace(one.sequence, one.reason);
+  const auto reason_of = [&](std::int64_t sequence) -> std::optional<OmitReason> {
+    const auto found = left_out.find(sequence);
+    return found == left_out.end() ? std::nullopt : std::optional(found->second);
+  };
+  Ending ending;
+  ending.span = live.span;
+  ending.retries = live.retries;
+  for (auto& retry : ending.retries)
+    if (!retry.take_back) retry.omitted = reason_of(retry.sequence);
+  std::int64_t before = 0;
+  std::optional<OmitReason> reason_before;
   for (const auto sequence : live.sequences) {
     if (sink.dead.contains(sequence)) continue;
-    ++count;
+    const auto reason = reason_of(sequence);
     // What lies between two of them is held or discarded unless a dead letter is among it.
-    const bool joined = !out.empty() && [&] {
-      const auto dead = sink.dead.upper_bound(out.back().last);
+    const bool joined = before != 0 && reason == reason_before && [&] {
+      const auto dead = sink.dead.upper_bound(before);
       return dead == sink.dead.end() || *dead > sequence;
     }();
-    if (joined)
-      out.back().last = sequence;
-    else
-      out.push_back({sequence, sequence});
+    if (reason) {
+      ++ending.omitted_count;
+      if (!joined) ending.omitted.push_back({{sequence, sequence}, *reason});
+      ending.omitted.back().span.last = sequence;
+    } else {
+      ++ending.delivered_count;
+      if (!joined) ending.delivered.push_back({sequence, sequence});
+      ending.delivered.back().last = sequence;
+    }
+    before = sequence;
+    reason_before = reason;
   }
-  return out;
+  return ending;
 }
 
-Result<void> Outbox::confirm(const Claim& claim, Confirmation how, UtcMicros sent) {
+namespace {
+
+/// The records of a batch: one for what was delivered of the log and of the dead letters tried again, one for what was
+/// left out of these. A held one has its own.
+struct BatchBodies {
+  std::string delivered, omitted;  ///< empty: none
+  std::int64_t delivered_count = 0, omitted_count = 0;
+};
+
+Result<std::int64_t> append_batch(Ledger& ledger, UtcMicros now, std::string_view type, std::string_view body) {
+  if (body.empty()) return 0;
+  return ledger.append({.at = now, .type = type, .severity = "INFO", .actor = kActor, .body = body});
+}
+
+}  // namespace
+
+Result<void> Outbox::confirm(const Claim& claim, Confirmation how, UtcMicros sent,
+                             const std::vector<Omission>& omitted) {
   if (claim.items.empty()) return {};
   auto found = find(claim.sink);
   if (!found) return std::unexpected(std::move(found.error()));
   auto& sink = **found;
-  std::int64_t count = 0, cursor = 0;
-  Span span;
-  std::vector<Span> of_log;
-  std::vector<Retry> retries;
+  Ending ending;
+  std::int64_t cursor = 0;
   {
     const std::lock_guard lock(sink.mutex);
     auto live = begin_ending(sink, claim);
     if (!live) return std::unexpected(std::move(live.error()));
-    span = (*live)->span;
-    of_log = ranges(sink, **live, count);
-    retries = (*live)->retries;
+    ending = ending_of(sink, **live, omitted);
     // Counts only on what is durable already: two that are confirmed at once leave the cursor behind, and the ranges
     // beyond it say the rest.
-    cursor = cursor_after(sink, span);
+    cursor = cursor_after(sink, ending.span);
   }
-  // One record for the log's part and the dead letters among the retries; a held one has its own.
+  BatchBodies bodies{{}, {}, ending.delivered_count, ending.omitted_count};
   std::vector<std::pair<std::int64_t, std::int64_t>> delivered;
-  std::size_t taken_back = 0;
-  for (const auto& retry : retries) {
-    if (retry.in_log) delivered.emplace_back(retry.sequence, retry.sequence);
-    taken_back += retry.take_back ? 1 : 0;
+  std::vector<OmittedRange> left_out;
+  std::size_t released = 0, released_omitted = 0, taken_back = 0;
+  for (const auto& retry : ending.retries) {
+    const Span one{retry.sequence, retry.sequence};
+    if (!retry.in_log) {
+      ++(retry.omitted ? released_omitted : released);
+      taken_back += retry.take_back ? 1 : 0;
+    } else if (retry.omitted) {
+      left_out.push_back({one, *retry.omitted});
+      ++bodies.omitted_count;
+    } else {
+      delivered.emplace_back(one.first, one.last);
+      ++bodies.delivered_count;
+    }
   }
-  const auto again = static_cast<std::int64_t>(delivered.size());
-  for (const auto& range : of_log) delivered.emplace_back(range.first, range.last);
-  const auto body = delivery_body(sink.name, how, sent, again + count, delivered);
+  for (const auto& range : ending.delivered) delivered.emplace_back(range.first, range.last);
+  left_out.insert(left_out.end(), ending.omitted.begin(), ending.omitted.end());
+  if (!delivered.empty()) bodies.delivered = delivery_body(sink.name, how, sent, bodies.delivered_count, delivered);
+  if (!left_out.empty()) bodies.omitted = omission_body(sink.name, left_out, bodies.omitted_count);
   auto done = writer_.execute([&](Ledger& ledger, UtcMicros now) -> Result<void> {
     auto& db = ledger.database();
-    auto moved = db.query("UPDATE sink SET cursor = max(cursor, ?), delivered = delivered + ? WHERE number = ?")
+    auto moved = db.query(
+                       "UPDATE sink SET cursor = max(cursor, ?), delivered = delivered + ?, omitted = omitted + ? "
+                       "WHERE number = ?")
                      .bind(cursor)
-                     .bind(again + count)
+                     .bind(bodies.delivered_count)
+                     .bind(bodies.omitted_count)
                      .bind(sink.number)
                      .run();
     if (!moved) return moved;
-    std::optional<std::int64_t> record;
-    if (!delivered.empty()) {
-      auto written =
-          ledger.append({.at = now, .type = kDeliveryType, .severity = "INFO", .actor = kActor, .body = body});
-      if (!written) return std::unexpected(std::move(written.error()));
-      record = *written;
-    }
-    for (const auto& [first, last] : of_log) {
+    auto delivery = append_batch(ledger, now, kDeliveryType, bodies.delivered);
+    if (!delivery) return std::unexpected(std::move(delivery.error()));
+    auto omission = append_batch(ledger, now, kOmissionType, bodies.omitted);
+    if (!omission) return std::unexpected(std::move(omission.error()));
+    for (const auto& [first, last] : ending.delivered) {
       auto inserted = db.query("INSERT INTO delivery (sink, first_seq, last_seq, record) VALUES (?,?,?,?)")
                           .bind(sink.number)
                           .bind(first)
                           .bind(last)
-                          .bind(record)
+                          .bind(*delivery)
                           .run();
       if (!inserted) return inserted;
     }
-    return end_retries(ledger, now, sink.named(), retries, how, sent, record);
+    for (const auto& range : ending.omitted)
+      if (auto put = put_omission(db, sink.number, range, *omission); !put) return put;
+    return end_retries(ledger, now, sink.named(), ending.retries, {how, sent, *delivery, *omission});
   });
   {
     const std::lock_guard lock(sink.mutex);
@@ -124,13 +169,14 @@ Result<void> Outbox::confirm(const Claim& claim, Confirmation how, UtcMicros sen
       sink.live[claim.number].busy = false;
       return done;
     }
-    forget_retries(sink, retries);
+    forget_retries(sink, ending.retries);
     sink.live.erase(claim.number);
-    finish(sink, span);
+    finish(sink, ending.span);
   }
-  const auto events = static_cast<std::size_t>(count) + retries.size();
+  const auto events = static_cast<std::size_t>(bodies.delivered_count) + released;
   for (const auto type : kDeliveryEvents)
     writer_.count_audit(type, "INFO", type == kDeliveryEvents[1] ? events : events - taken_back);
+  writer_.count_audit(kOmissionType, "INFO", (bodies.omitted.empty() ? 0 : 1) + released_omitted);
   return {};
 }
 

@@ -7,6 +7,7 @@
 #include "store/sqlite/audit.hpp"
 #include "store/sqlite/decisions.hpp"
 #include "store/sqlite/detection_row.hpp"
+#include "store/sqlite/omissions.hpp"
 
 namespace detection::store::sqlite {
 namespace {
@@ -151,15 +152,48 @@ Result<void> end_release(Ledger& ledger, UtcMicros now, SinkName sink, const Ret
   return db.query("UPDATE sink SET delivered_late = delivered_late + 1 WHERE number = ?").bind(sink.number).run();
 }
 
-Result<void> end_of_log(Database& db, std::int64_t sink, const Retry& retry, std::int64_t record) {
+/// A released one that the sink's filter left out.
+Result<void> end_omitted_release(Ledger& ledger, UtcMicros now, SinkName sink, const Retry& retry) {
+  auto& db = ledger.database();
+  auto removed = remove_exact(db, sink.number, retry);
+  if (!removed) return std::unexpected(std::move(removed.error()));
+  const auto body = omission_body(sink.name, {{{retry.sequence, retry.sequence}, *retry.omitted}}, 1);
+  auto record = ledger.append({.at = now,
+                               .type = kOmissionType,
+                               .severity = "INFO",
+                               .actor = kCourier,
+                               .subject = retry.id.bytes,
+                               .body = body});
+  if (!record) return std::unexpected(std::move(record.error()));
+  if (*removed) {  // else it is decided anew, and what is due is not this
+    auto put = db.query("INSERT INTO omission_late (sink, seq, reason) VALUES (?,?,?) ON CONFLICT DO NOTHING")
+                   .bind(sink.number)
+                   .bind(retry.sequence)
+                   .bind(std::int64_t{static_cast<std::uint8_t>(*retry.omitted)})
+                   .run();
+    if (!put) return put;
+  }
+  return db.query("UPDATE sink SET omitted_late = omitted_late + 1 WHERE number = ?").bind(sink.number).run();
+}
+
+Result<void> end_of_log(Database& db, std::int64_t sink, const Retry& retry, const BatchEnd& end) {
   auto removed = remove_exact(db, sink, retry);
   if (!removed) return std::unexpected(std::move(removed.error()));
+  if (retry.omitted)
+    return put_omission(db, sink, {{retry.sequence, retry.sequence}, *retry.omitted}, end.omission_record);
   return db.query("INSERT INTO delivery (sink, first_seq, last_seq, record) VALUES (?,?,?,?)")
       .bind(sink)
       .bind(retry.sequence)
       .bind(retry.sequence)
-      .bind(record)
+      .bind(end.delivery_record)
       .run();
+}
+
+Result<void> end_one(Ledger& ledger, UtcMicros now, SinkName sink, const Retry& retry, const BatchEnd& end) {
+  if (retry.in_log) return end_of_log(ledger.database(), sink.number, retry, end);
+  if (retry.take_back) return end_take_back(ledger, now, sink, retry, end.how, end.sent);
+  if (retry.omitted) return end_omitted_release(ledger, now, sink, retry);
+  return end_release(ledger, now, sink, retry, end.how, end.sent);
 }
 
 }  // namespace
@@ -193,6 +227,12 @@ Result<bool> remove_dead_letter(Database& db, std::int64_t sink, std::int64_t se
   return db.changes() == 1;
 }
 
+Result<bool> remove_late_omission(Database& db, std::int64_t sink, std::int64_t sequence) {
+  auto done = db.query("DELETE FROM omission_late WHERE sink = ? AND seq = ?").bind(sink).bind(sequence).run();
+  if (!done) return std::unexpected(std::move(done.error()));
+  return db.changes() == 1;
+}
+
 Result<void> put_released(Database& db, std::int64_t sink, UtcMicros now) {
   return db
       .query(
@@ -219,7 +259,7 @@ Result<std::vector<DueRetry>> due_retries(Database& db, std::int64_t sink, const
     auto located = read_located(q);
     if (!located) return std::unexpected(std::move(located.error()));
     DueRetry due;
-    due.item = {q.integer(0), std::move(*located), q.integer(kLocatedColumns + 1) != 0};
+    due.item = {q.integer(0), std::move(*located), q.integer(kLocatedColumns + 1) != 0, true};
     due.in_log = q.integer(kLocatedColumns) != 0;
     due.at_tak = q.integer(kLocatedColumns + 2) != 0;
     out.push_back(std::move(due));
@@ -240,13 +280,9 @@ Result<std::vector<std::int64_t>> allow_retries(Ledger& ledger, UtcMicros now, S
 }
 
 Result<void> end_retries(Ledger& ledger, UtcMicros now, SinkName sink, const std::vector<Retry>& retries,
-                         Confirmation how, UtcMicros sent, std::optional<std::int64_t> record) {
-  for (const auto& retry : retries) {
-    auto done = retry.in_log      ? end_of_log(ledger.database(), sink.number, retry, record.value_or(0))
-                : retry.take_back ? end_take_back(ledger, now, sink, retry, how, sent)
-                                  : end_release(ledger, now, sink, retry, how, sent);
-    if (!done) return done;
-  }
+                         const BatchEnd& end) {
+  for (const auto& retry : retries)
+    if (auto done = end_one(ledger, now, sink, retry, end); !done) return done;
   return {};
 }
 

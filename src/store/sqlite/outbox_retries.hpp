@@ -30,6 +30,8 @@ struct RetryRow {
 [[nodiscard]] Result<std::optional<RetryRow>> remove_retry(Database& db, std::int64_t sink, std::int64_t sequence);
 /// Whether there was one.
 [[nodiscard]] Result<bool> remove_dead_letter(Database& db, std::int64_t sink, std::int64_t sequence);
+/// Whether a sink's filter had left the released one out; it counts so no more.
+[[nodiscard]] Result<bool> remove_late_omission(Database& db, std::int64_t sink, std::int64_t sequence);
 /// For the first sink of a store: all that was released before there was one.
 [[nodiscard]] Result<void> put_released(Database& db, std::int64_t sink, UtcMicros now);
 
@@ -40,7 +42,8 @@ struct Retry {
   std::int64_t sequence = 0;
   Uuid id{};
   bool take_back = false;
-  bool in_log = false;  ///< of disposition queue; else it was held
+  bool in_log = false;                  ///< of disposition queue; else it was held
+  std::optional<OmitReason> omitted{};  ///< of one whose claim ends: it was left out
 };
 struct DueRetry {
   OutboxItem item;
@@ -67,10 +70,16 @@ struct SinkName {
 [[nodiscard]] Result<std::vector<std::int64_t>> allow_retries(Ledger& ledger, UtcMicros now, SinkName sink,
                                                               const std::vector<OutboxItem>& items);
 
+/// What a batch came to, and the audit records that say so of its part of the log.
+struct BatchEnd {
+  Confirmation how = Confirmation::kConfirmed;
+  UtcMicros sent{};
+  std::int64_t delivery_record = 0, omission_record = 0;  ///< 0: there is none
+};
 /// Ends rows of a confirmed claim. Those that were held have a record each, which carries its detection's id; those of
-/// the log are in `record`, the batch's own.
+/// the log are in the batch's own.
 [[nodiscard]] Result<void> end_retries(Ledger& ledger, UtcMicros now, SinkName sink, const std::vector<Retry>& retries,
-                                       Confirmation how, UtcMicros sent, std::optional<std::int64_t> record);
+                                       const BatchEnd& end);
 
 /// Makes a dead letter of it, unless it became something else meanwhile.
 [[nodiscard]] Result<void> bury_retry(Database& db, std::int64_t sink, const Retry& retry, UtcMicros now,

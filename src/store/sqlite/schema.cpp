@@ -217,6 +217,49 @@ CREATE TABLE revoked_token (
   until INTEGER NOT NULL             -- no token of it lives longer
 ) STRICT, WITHOUT ROWID;
 )sql",
+    // 4: what a sink's policy left out, and counts that no look at a queue has to make.
+    R"sql(
+-- What was left out for a sink: the rows of disposition queue from first_seq to last_seq. Ranges of one sink overlap
+-- neither each other nor those of delivery.
+CREATE TABLE omission (
+  sink INTEGER NOT NULL,
+  first_seq INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL,
+  reason INTEGER NOT NULL,           -- 0 filtered, 1 superseded, 2 stale
+  record INTEGER NOT NULL,           -- audit.record that says so
+  PRIMARY KEY (sink, first_seq)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER omission_is_immutable BEFORE UPDATE ON omission
+  BEGIN SELECT raise(ABORT, 'an omission is never changed'); END;
+CREATE TRIGGER omission_is_kept BEFORE DELETE ON omission
+  BEGIN SELECT raise(ABORT, 'an omission is never deleted'); END;
+-- Released ones that a sink's filter left out; a row goes when a person decides anew.
+CREATE TABLE omission_late (
+  sink INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  reason INTEGER NOT NULL,
+  PRIMARY KEY (sink, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX omission_late_seq ON omission_late(seq);
+CREATE INDEX dead_letter_sink ON dead_letter(sink, seq);
+
+ALTER TABLE sink ADD COLUMN omitted INTEGER NOT NULL DEFAULT 0;      -- of the log
+ALTER TABLE sink ADD COLUMN omitted_late INTEGER NOT NULL DEFAULT 0; -- of held ones
+ALTER TABLE sink ADD COLUMN dead INTEGER NOT NULL DEFAULT 0;         -- its rows in dead_letter,
+ALTER TABLE sink ADD COLUMN dead_in_log INTEGER NOT NULL DEFAULT 0;  -- and those of the log among them
+ALTER TABLE sink ADD COLUMN waiting_late INTEGER NOT NULL DEFAULT 0; -- its rows of held ones in retry
+UPDATE sink SET dead = (SELECT count(*) FROM dead_letter WHERE sink = number),
+  dead_in_log = (SELECT count(*) FROM dead_letter WHERE sink = number AND in_log = 1),
+  waiting_late = (SELECT count(*) FROM retry WHERE sink = number AND in_log = 0);
+CREATE TRIGGER dead_letter_comes AFTER INSERT ON dead_letter
+  BEGIN UPDATE sink SET dead = dead + 1, dead_in_log = dead_in_log + new.in_log WHERE number = new.sink; END;
+CREATE TRIGGER dead_letter_goes AFTER DELETE ON dead_letter
+  BEGIN UPDATE sink SET dead = dead - 1, dead_in_log = dead_in_log - old.in_log WHERE number = old.sink; END;
+CREATE TRIGGER retry_comes AFTER INSERT ON retry WHEN new.in_log = 0
+  BEGIN UPDATE sink SET waiting_late = waiting_late + 1 WHERE number = new.sink; END;
+CREATE TRIGGER retry_goes AFTER DELETE ON retry WHEN old.in_log = 0
+  BEGIN UPDATE sink SET waiting_late = waiting_late - 1 WHERE number = old.sink; END;
+)sql",
 };
 
 std::unexpected<Error> refuse(const std::filesystem::path& file, const std::string& why) {

@@ -206,6 +206,8 @@ Result<void> Writer::attempt(Batch& batch, bool isolate) {
   auto transaction = Transaction::begin(db_, true);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   const auto now = clock_();
+  if (!batch.jobs.empty())
+    if (auto done = capacity_.begin(ledger_); !done) return done;
   for (auto& job : batch.jobs) {
     job->error.reset();
     if (auto done = isolated([&] { return write(*job, now); }, isolate, job->error); !done) return done;
@@ -235,6 +237,12 @@ Result<void> Writer::isolated(Part part, bool isolate, std::optional<Error>& ref
 
 Result<void> Writer::write(CommitJob& job, UtcMicros now) {
   job.results.clear();
+  auto refused = capacity_.admit(db_, job);
+  if (!refused) return std::unexpected(std::move(refused.error()));
+  if (*refused) {
+    job.error = std::move(*refused);
+    return {};
+  }
   job.results.reserve(job.items.size());
   for (const auto& item : job.items) {
     auto result = ledger_.accept(item, now);

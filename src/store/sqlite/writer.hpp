@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "store/sqlite/capacity.hpp"
 #include "store/sqlite/ledger.hpp"
 #include "store/sqlite/log_keeper.hpp"
 #include "store/store.hpp"
@@ -46,6 +47,8 @@ class Writer {
   [[nodiscard]] std::optional<std::string> failure() const;  ///< why the last commit failed, if it did
   [[nodiscard]] std::size_t waiting() const;
   [[nodiscard]] const std::string& chain_name() const noexcept { return ledger_.chain_name(); }
+  [[nodiscard]] Capacity& capacity() noexcept { return capacity_; }
+  [[nodiscard]] const Capacity& capacity() const noexcept { return capacity_; }
 
   /// For the metric audit_events_total; any thread.
   void count_audit(std::string_view type, std::string_view severity, std::size_t events);
@@ -77,6 +80,7 @@ class Writer {
 
   Database db_;
   Ledger ledger_;
+  Capacity capacity_;
   LogKeeper& log_;
   Clock clock_;
   telemetry::Metrics* metrics_;
