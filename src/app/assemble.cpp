@@ -4,7 +4,7 @@
 #include <iterator>
 #include <set>
 
-#include "tak/sink.hpp"
+#include "tak/credentials.hpp"
 
 namespace detection::app {
 namespace {
@@ -100,26 +100,63 @@ store::TombstoneSigner tombstone_signer(const security::Authority& authority) {
       [&authority](std::string_view text, std::string_view signature) { return authority.verify(text, signature); }};
 }
 
-Result<std::vector<tak::SinkOptions>> sink_options(const Configuration& configuration) {
-  std::vector<tak::SinkOptions> sinks;
+Result<std::vector<pipeline::SinkSetup>> sink_setups(const Configuration& configuration) {
+  std::vector<pipeline::SinkSetup> setups;
   std::set<std::string> names;
   int unnamed = 0;
-  for (const auto& text : configuration.list("tak-sink")) {
+  const auto credentials = configuration.text("tak-credentials");
+  auto texts = configuration.list("tak-sink");
+  if (texts.empty() && !credentials.empty()) {
+    // A sink has its own way to wait for good credentials; without their endpoint there is none.
+    const auto loaded = tak::load_credentials(credentials, system_now());
+    if (!loaded) return fail(ErrorCode::kConfiguration, "--tak-credentials: " + loaded.error().detail);
+    if ((*loaded)->endpoint.empty())
+      return fail(ErrorCode::kConfiguration,
+                  "--tak-credentials: " + credentials + " has no file 'endpoint', and no --tak-sink is given");
+    texts.push_back((*loaded)->endpoint);
+  }
+  for (const auto& text : texts) {
     const auto equals = text.find('=');
     const bool named = equals < text.find("://");
-    tak::SinkOptions sink;
+    auto setup = pipeline::parse_sink(std::string_view(text).substr(named ? equals + 1 : 0));
+    if (!setup) return std::unexpected(setup.error());
+    auto& name = setup->sink.name;
     if (named)
-      sink.name = text.substr(0, equals);
+      name = text.substr(0, equals);
     else if (++unnamed > 1)
-      sink.name = "tak-" + std::to_string(unnamed);
-    if (!names.insert(sink.name).second)
-      return fail(ErrorCode::kConfiguration, "--tak-sink: two sinks are called '" + sink.name + "'");
-    auto address = tak::parse_sink_address(std::string_view(text).substr(named ? equals + 1 : 0));
-    if (!address) return std::unexpected(address.error());
-    sink.address = std::move(*address);
-    sinks.push_back(std::move(sink));
+      name = "tak-" + std::to_string(unnamed);
+    if (!names.insert(name).second)
+      return fail(ErrorCode::kConfiguration, "--tak-sink: two sinks are called '" + name + "'");
+    if (setup->sink.tls.credentials.empty()) setup->sink.tls.credentials = credentials;
+    setups.push_back(std::move(*setup));
   }
-  return sinks;
+  return setups;
+}
+
+store::QueueLimits queue_limits(const Configuration& configuration) {
+  // The checks of the table have accepted these texts already; "off" is no number.
+  return {pipeline::parse_bytes(configuration.text("queue-max-items")).value_or(0),
+          pipeline::parse_bytes(configuration.text("queue-max-bytes")).value_or(0)};
+}
+
+pipeline::AnnouncerOptions announcer_options(const Configuration& configuration) {
+  pipeline::AnnouncerOptions options;
+  if (configuration.text("announce") != "off") options.every = configuration.duration("announce");
+  if (!configuration.text("announce-position").empty())
+    options.position = parse_position(configuration.text("announce-position"));
+  return options;
+}
+
+pipeline::CourierOptions courier_options(const pipeline::SinkSetup& setup, const Configuration& configuration) {
+  const auto limits = queue_limits(configuration);
+  pipeline::CourierOptions options;
+  options.sink = setup.sink;
+  options.event = event_options(configuration);
+  options.filter = setup.filter;
+  options.keep = setup.keep;
+  options.rate_per_s = setup.rate_per_s;
+  options.limits = {setup.queue_items.value_or(limits.items), setup.queue_bytes.value_or(limits.bytes)};
+  return options;
 }
 
 }  // namespace detection::app

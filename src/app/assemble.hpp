@@ -11,8 +11,10 @@
 #include "cot/event.hpp"
 #include "geolocate/geoid.hpp"
 #include "pipeline/acceptor.hpp"
+#include "pipeline/announcer.hpp"
+#include "pipeline/courier.hpp"
+#include "pipeline/sink_settings.hpp"
 #include "security/authority.hpp"
-#include "tak/sink.hpp"
 
 namespace detection::app {
 
@@ -31,6 +33,11 @@ struct Assets {
 /// `authority` must outlive the store that gets it.
 [[nodiscard]] store::TombstoneSigner tombstone_signer(const security::Authority& authority);
 /// Unnamed sinks are called tak, tak-2, ...; two of one name are an error.
-[[nodiscard]] Result<std::vector<tak::SinkOptions>> sink_options(const Configuration& configuration);
+[[nodiscard]] Result<std::vector<pipeline::SinkSetup>> sink_setups(const Configuration& configuration);
+/// Of sinks without limits of their own.
+[[nodiscard]] store::QueueLimits queue_limits(const Configuration& configuration);
+[[nodiscard]] pipeline::AnnouncerOptions announcer_options(const Configuration& configuration);
+[[nodiscard]] pipeline::CourierOptions courier_options(const pipeline::SinkSetup& setup,
+                                                       const Configuration& configuration);
 
 }  // namespace detection::app

@@ -11,6 +11,7 @@
 
 #include "app/build_info.hpp"
 #include "app/commands.hpp"
+#include "app/tak_commands.hpp"
 
 namespace detection::app {
 namespace {
@@ -192,6 +193,74 @@ std::vector<Command> audit_commands(CLI::App& app) {
           audit_command(*audit, "prune", "Remove old records; signed tombstones stay in their place", audit_prune)};
 }
 
+constexpr const char* kCredentialsHelp =
+    "folder of credentials: username, password, endpoint, tls.crt, tls.key, ca.crt or *.p12";
+
+Command tak_enroll_command(CLI::App& tak) {
+  Command command{tak.add_subcommand(
+                      "enroll", "Get a client certificate from a TAK server (port 8446), or renew it before its end"),
+                  std::make_shared<TableOptions>(),
+                  {}};
+  auto arguments = std::make_shared<TakEnrollArguments>();
+  auto& parser = *command.parser;
+  parser.add_option("URL", arguments->url, "https://HOST:8446, or tak://com.atakmap.app/enroll?host=&username=&token=")
+      ->required();
+  parser.add_option("--username", arguments->username, "the user; becomes the CN of the certificate");
+  auto* file = parser.add_option("--password-file", arguments->password_file, "file that holds the password");
+  parser.add_flag("--password-stdin", arguments->password_stdin, "read the password from stdin")->excludes(file);
+  parser.add_option("--output", arguments->output, "credentials folder to write, whole or not at all")->required();
+  parser.add_option("--ca-file", arguments->ca_file,
+                    "authorities that the server is checked against (PEM; default: the system's)");
+  parser.add_option("--pin-sha256", arguments->pin_sha256,
+                    "take exactly the server certificate of this SHA-256, whatever its name and issuer");
+  parser.add_option("--renew-before", arguments->renew_before,
+                    "do nothing (exit 0) unless the certificate in --output ends within this time, such as 7d");
+  parser.add_option("--client-uid", arguments->client_uid, "the uid that the server notes for the certificate")
+      ->capture_default_str();
+  parser.add_flag("--json", arguments->json, "print an object");
+  command.action = [arguments](const Configuration&) { return tak_enroll(*arguments); };
+  return command;
+}
+
+Command tak_import_command(CLI::App& tak) {
+  Command command{tak.add_subcommand("import", "Make a credentials folder from a connection data package (zip)"),
+                  std::make_shared<TableOptions>(),
+                  {}};
+  auto arguments = std::make_shared<TakImportArguments>();
+  command.parser->add_option("FILE", arguments->file, "the package; - is stdin")->required();
+  command.parser->add_option("--output", arguments->output, "credentials folder to write, whole or not at all")
+      ->required();
+  command.parser->add_flag("--json", arguments->json, "print an object");
+  command.action = [arguments](const Configuration&) { return tak_import(*arguments); };
+  return command;
+}
+
+Command tak_probe_command(CLI::App& tak) {
+  Command command{
+      tak.add_subcommand("probe", "Tell step by step what a feeder would meet at a TAK server; sends pings only"),
+      std::make_shared<TableOptions>(),
+      {}};
+  auto arguments = std::make_shared<TakProbeArguments>();
+  auto& parser = *command.parser;
+  parser.add_option("URL", arguments->url,
+                    "tcp://, tls://, udp:// or file://, as of --tak-sink (default: the endpoint of the credentials)");
+  parser.add_option("--tak-credentials", arguments->credentials, kCredentialsHelp)
+      ->envname("DETECTION_TAK_CREDENTIALS");
+  parser.add_option("--timeout", arguments->timeout, "of each step")->capture_default_str();
+  parser.add_option("--expected-name", arguments->expected_name, "name that the server's certificate must have");
+  parser.add_option("--pin-sha256", arguments->pin_sha256, "take exactly the server certificate of this SHA-256");
+  parser.add_option("--interface", arguments->interface, "of udp:// to a group: name or address");
+  parser.add_flag("--json", arguments->json, "print an object");
+  command.action = [arguments](const Configuration&) { return tak_probe(*arguments); };
+  return command;
+}
+
+std::vector<Command> tak_commands(CLI::App& app) {
+  auto* tak = app.add_subcommand("tak", "TAK servers: enrolment, connection packages, a probe");
+  tak->require_subcommand(1);
+  return {tak_enroll_command(*tak), tak_import_command(*tak), tak_probe_command(*tak)};
+}
+
 Command config_command(CLI::App& app) {
   Command command{app.add_subcommand("config", "Check the configuration and show every option with its source"),
                   std::make_shared<TableOptions>(),
@@ -215,6 +284,7 @@ int run(int argc, char** argv) {
                                 token_command(app), health_command(app), config_command(app)};
   for (auto& command : key_commands(app)) commands.push_back(std::move(command));
   for (auto& command : audit_commands(app)) commands.push_back(std::move(command));
+  for (auto& command : tak_commands(app)) commands.push_back(std::move(command));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -3,6 +3,7 @@
 
 #include "app/commands.hpp"
 #include "detection/json_writer.hpp"
+#include "pipeline/sink_settings.hpp"
 
 namespace detection::app {
 namespace {
@@ -34,6 +35,12 @@ std::string configuration_page() {
     page.append(" | ").append(spec.name == "config" ? std::string() : code(toml_key(spec)));
     page.append(" | ").append(code(spec.fallback)).append(" | ").append(spec.help).append(" |\n");
   }
+  page.append(
+      "\n## Settings of a sink\n\n"
+      "The query of its URL: `hq=tls://tak.example.org:8089?type=a-*&flag=GREEN,YELLOW&rate=200&keep=latest`. Names "
+      "and\n"
+      "values are percent-decoded; write `%26` for `&` in a value, and `%2C` for a `,` that separates nothing.\n\n");
+  page.append(pipeline::sink_settings_markdown());
   return page;
 }
 

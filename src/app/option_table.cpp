@@ -3,8 +3,8 @@
 
 #include "app/options.hpp"
 #include "http/service.hpp"
+#include "pipeline/sink_settings.hpp"
 #include "security/token.hpp"
-#include "tak/sink.hpp"
 #include "telemetry/log.hpp"
 
 namespace detection::app {
@@ -42,7 +42,7 @@ Complaint sink(std::string_view v) {
         return "the name of a sink is made of letters, digits, '-', '_' and '.'";
     v.remove_prefix(equals + 1);
   }
-  return complaint_of(tak::parse_sink_address(v));
+  return complaint_of(pipeline::parse_sink(v));
 }
 
 Complaint duration(std::string_view v) {
@@ -110,6 +110,13 @@ Complaint audit_retention(std::string_view v) {
   return v == "off" || (parsed && *parsed >= store::kAuditRetentionLeast) ? Complaint{}
                                                                           : "must be off or a duration of at least 90d";
 }
+Complaint queue_items(std::string_view v) {
+  const bool digits = v.find_first_not_of("0123456789") == std::string_view::npos;
+  return v == "off" || (digits && pipeline::parse_bytes(v)) ? Complaint{} : "must be off or a whole number over 0";
+}
+Complaint queue_bytes(std::string_view v) {
+  return v == "off" || pipeline::parse_bytes(v) ? Complaint{} : "must be off or a size such as 500MB or 20GiB";
+}
 Complaint log_level(std::string_view v) {
   return telemetry::parse_level(v) ? Complaint{} : "must be debug, info, warning or error";
 }
@@ -124,6 +131,15 @@ Complaint uid_prefix(std::string_view v) {
     if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
       return "must be letters, digits, '-' and '_'";
   return std::nullopt;
+}
+Complaint announce(std::string_view v) {
+  const auto parsed = parse_duration(v);
+  return v == "off" || (parsed && *parsed >= std::chrono::seconds{1} && *parsed <= std::chrono::hours{1})
+             ? Complaint{}
+             : "must be off or a duration from 1s to 1h";
+}
+Complaint announce_position(std::string_view v) {
+  return parse_position(v) ? Complaint{} : "must be LAT,LON or LAT,LON,HAE in degrees and metres";
 }
 Complaint slot(std::string_view v) {
   return v == "blue" || v == "green" ? Complaint{} : "must be blue or green";
@@ -146,7 +162,20 @@ std::span<const OptionSpec> option_table() {
       {"jwt-token-life", "DURATION", "60m", "how long a token of the token endpoint is good, at most 24h", token_life},
       {"listen", "ADDRESS:PORT", "127.0.0.1:8000", "the API", endpoint},
       {"metrics-listen", "ADDRESS:PORT", "127.0.0.1:9100", "/metrics, /health, /ready", endpoint},
-      {"tak-sink", "[NAME=]tcp://HOST:PORT", "", "a TAK server; may be given several times", sink, true},
+      {"tak-sink", "[NAME=]URL[?SETTING=...]", "",
+       "a TAK server, tcp://HOST:PORT, tls://, udp:// or file:///PATH; settings below; may be given several times",
+       sink, true},
+      {"tak-credentials", "DIR", "",
+       "user, password, certificates and endpoint of TAK servers: see tak.md; re-read when they change; a sink's "
+       "setting "
+       "credentials goes before it"},
+      {"queue-max-items", "N", "5000000", "events that may wait for a sink; at the limit detections get 507; off: any",
+       queue_items},
+      {"queue-max-bytes", "BYTES", "20GiB", "the same by what they take in the store, about; off: any", queue_bytes},
+      {"announce", "DURATION", "off",
+       "how often TAK servers are told where the cameras of the last minutes are and look; off: never", announce},
+      {"announce-position", "LAT,LON[,HAE]", "", "where this service is, which is then announced too",
+       announce_position},
       {"slot", "blue|green", "", "the release slot of this process, shown in /health and detection_api_info", slot},
       {"http-threads", "N", "2", "event threads of the API", threads},
       {"http-connections", "N", "4096", "most open connections; further ones get 503", connections},

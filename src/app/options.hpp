@@ -13,6 +13,7 @@
 
 #include "detection/camera.hpp"
 #include "detection/error.hpp"
+#include "pipeline/announcer.hpp"
 
 namespace detection::app {
 
@@ -68,6 +69,8 @@ class Configuration {
 
 /// "250ms", "10s", "5m" or "5min", "2h", "1d"; a bare number is seconds. Not negative, at most 10 years.
 [[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+/// "47.1,8.5" or "47.1,8.5,430": degrees, and metres above the ellipsoid.
+[[nodiscard]] std::optional<pipeline::OwnPosition> parse_position(std::string_view text);
 /// A whole decimal number with nothing around it; finite.
 [[nodiscard]] std::optional<double> parse_number(std::string_view text);
 /// "heading_deg=0.3,pitch_deg=0.2": the keys of `accuracy` in a request.

@@ -10,9 +10,12 @@
 #include "app/commands.hpp"
 #include "detection/json_writer.hpp"
 #include "http/service.hpp"
+#include "pipeline/announcer.hpp"
 #include "pipeline/courier.hpp"
+#include "pipeline/queue_watch.hpp"
 #include "security/authority.hpp"
 #include "store/sqlite/engine.hpp"
+#include "tak/credentials.hpp"
 #include "telemetry/log.hpp"
 #include "telemetry/metrics.hpp"
 
@@ -57,37 +60,14 @@ void declare_process(const Configuration& configuration, telemetry::Metrics& met
 }
 
 /// Queue depths are looked up when somebody scrapes.
-void publish_queues(telemetry::Metrics& metrics, store::Store& store, const std::vector<std::string>& sinks,
-                    const telemetry::Log& log) {
-  struct Handles {
-    telemetry::Gauge size, age, dead;
-  };
-  std::map<std::string, Handles> handles;
-  for (const auto& sink : sinks)
-    handles.emplace(sink, Handles{metrics.gauge(telemetry::kOfflineQueueSize, {sink}),
-                                  metrics.gauge(telemetry::kOfflineQueueOldestItemAgeSeconds, {sink}),
-                                  metrics.gauge(telemetry::kTakDeadLetters, {sink})});
-  metrics.before_scrape([&store, &log, handles = std::move(handles),
-                         dropped = metrics.counter(telemetry::kLogLinesDroppedTotal),
-                         told = std::uint64_t{0}]() mutable {
-    const auto dropped_now = log.dropped();
-    dropped.increment(static_cast<double>(dropped_now - told));
-    told = dropped_now;
-    const auto queues = store.sink_queues();
-    if (!queues) return;
-    const auto now = system_now();
-    for (const auto& queue : *queues) {
-      const auto found = handles.find(queue.sink);
-      if (found == handles.end()) continue;
-      found->second.size.set(static_cast<double>(queue.queued));
-      found->second.dead.set(static_cast<double>(queue.dead_letters));
-      const auto age =
-          queue.oldest_queued
-              ? std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(now - *queue.oldest_queued))
-              : milliseconds{0};
-      found->second.age.set(static_cast<double>(age.count()) / 1000);
-    }
-  });
+void publish(telemetry::Metrics& metrics, pipeline::QueueWatch& queues, const telemetry::Log& log) {
+  metrics.before_scrape(
+      [&queues, &log, dropped = metrics.counter(telemetry::kLogLinesDroppedTotal), told = std::uint64_t{0}]() mutable {
+        const auto dropped_now = log.dropped();
+        dropped.increment(static_cast<double>(dropped_now - told));
+        told = dropped_now;
+        queues.look();
+      });
 }
 
 std::string loaded_configuration(const Configuration& configuration) {
@@ -144,7 +124,7 @@ class Server {
     if (!assets_->geoid)
       log_.warning("geoid_missing", "elevation_reference msl will be refused", {{"reason", assets_->geoid_problem}});
 
-    auto sinks = sink_options(configuration_);
+    auto sinks = sink_setups(configuration_);
     if (!sinks) return std::unexpected(sinks.error());
     store::sqlite::Options store_options;
     store_options.directory = configuration_.text("data-dir");
@@ -159,7 +139,10 @@ class Server {
     store_->set_tombstone_signer(tombstone_signer(*authority_));
     authority_->start();
 
-    acceptor_ = std::make_unique<pipeline::Acceptor>(acceptor_settings(configuration_, *assets_), metrics_);
+    auto settings = acceptor_settings(configuration_, *assets_);
+    const bool announces = configuration_.text("announce") != "off";
+    if (announces) settings.cameras = &cameras_;
+    acceptor_ = std::make_unique<pipeline::Acceptor>(std::move(settings), metrics_);
     if (auto made = make_couriers(*sinks); !made) return made;
     declare_process(configuration_, metrics_);
 
@@ -168,6 +151,13 @@ class Server {
         {*acceptor_, *store_, courier_pointers(), event_options(configuration_), *authority_, metrics_, log_});
     if (auto started = service_->start(); !started) return started;
     for (const auto& courier : couriers_) courier->start();
+    queue_watch_->start();
+    if (announces) {
+      auto options = announcer_options(configuration_);
+      options.version = kVersion;
+      announcer_ = std::make_unique<pipeline::Announcer>(std::move(options), *acceptor_, cameras_, courier_pointers());
+      announcer_->start();
+    }
     if (auto recorded =
             store_->record({"config_loaded", "INFO", "system", std::nullopt, loaded_configuration(configuration_)});
         !recorded)
@@ -193,6 +183,8 @@ class Server {
       std::this_thread::sleep_for(configuration_.duration("drain-delay"));
       service_->stop(left());
     }
+    if (announcer_) announcer_->stop();
+    if (queue_watch_) queue_watch_->stop();
     for (const auto& courier : couriers_) courier->stop(left());
     if (authority_) authority_->stop();
     if (store_) {
@@ -203,21 +195,33 @@ class Server {
   }
 
  private:
-  Result<void> make_couriers(const std::vector<tak::SinkOptions>& sinks) {
-    std::vector<std::string> names;
+  /// Never a reason not to start: the sink tries again, detections wait for it.
+  void look_at_credentials(const tak::SinkOptions& sink) {
+    if (sink.tls.credentials.empty()) return;
+    const auto credentials = tak::load_credentials(sink.tls.credentials, system_now());
+    if (!credentials)
+      return log_.error("credentials_unusable", "the credentials of a TAK sink cannot be used",
+                        {{"sink", sink.name}, {"reason", credentials.error().detail}});
+    for (const auto& warning : (*credentials)->warnings)
+      log_.warning("credentials_doubtful", "the credentials of a TAK sink will probably not do",
+                   {{"sink", sink.name}, {"reason", warning}});
+  }
+
+  Result<void> make_couriers(const std::vector<pipeline::SinkSetup>& sinks) {
     for (const auto& sink : sinks) {
-      pipeline::CourierOptions options;
-      options.sink = sink;
-      options.event = event_options(configuration_);
-      auto courier = pipeline::make_courier(options, *store_, metrics_, log_);
+      look_at_credentials(sink.sink);
+      auto courier = pipeline::make_courier(courier_options(sink, configuration_), *store_, metrics_, log_);
       if (!courier) return std::unexpected(courier.error());
       couriers_.push_back(std::move(*courier));
-      names.push_back(sink.name);
     }
-    store_->on_due([couriers = courier_pointers()] {
-      for (auto* courier : couriers) courier->wake();
+    const auto pointers = courier_pointers();
+    store_->on_due([pointers] {
+      for (auto* courier : pointers) courier->wake();
     });
-    publish_queues(metrics_, *store_, names, log_);
+    queue_watch_ = std::make_unique<pipeline::QueueWatch>(
+        *store_, std::vector<const pipeline::Courier*>(pointers.begin(), pointers.end()), queue_limits(configuration_),
+        metrics_, log_);
+    publish(metrics_, *queue_watch_, log_);
     return {};
   }
 
@@ -233,8 +237,11 @@ class Server {
   std::unique_ptr<Assets> assets_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<security::Authority> authority_;
+  pipeline::CameraRegistry cameras_;
   std::unique_ptr<pipeline::Acceptor> acceptor_;
   std::vector<std::unique_ptr<pipeline::Courier>> couriers_;
+  std::unique_ptr<pipeline::QueueWatch> queue_watch_;
+  std::unique_ptr<pipeline::Announcer> announcer_;
   std::unique_ptr<http::Service> service_;
   std::unique_ptr<AuditKeeper> audit_keeper_;
 };

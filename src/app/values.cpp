@@ -1,8 +1,10 @@
 // How the values of options are read.
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <vector>
 
 #include "app/options.hpp"
 
@@ -31,6 +33,23 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   constexpr double kMost_ms = 10.0 * 366 * 86'400'000;
   if (!value || *value < 0 || *value * scale > kMost_ms) return std::nullopt;
   return std::chrono::milliseconds{std::llround(*value * scale)};
+}
+
+std::optional<pipeline::OwnPosition> parse_position(std::string_view text) {
+  std::vector<double> numbers;
+  while (true) {
+    const auto end = std::min(text.find(','), text.size());
+    const auto number = parse_number(text.substr(0, end));
+    if (!number) return std::nullopt;
+    numbers.push_back(*number);
+    if (end == text.size()) break;
+    text.remove_prefix(end + 1);
+  }
+  if (numbers.size() < 2 || numbers.size() > 3 || std::abs(numbers[0]) > 90 || std::abs(numbers[1]) > 180)
+    return std::nullopt;
+  pipeline::OwnPosition position{numbers[0], numbers[1], std::nullopt};
+  if (numbers.size() == 3) position.hae_m = numbers[2];
+  return position;
 }
 
 Result<AccuracyOverride> parse_accuracy(std::string_view text) {

@@ -6,8 +6,18 @@ namespace detection::app {
 namespace {
 
 std::size_t append(char* data, std::size_t size, std::size_t count, void* body) {
-  static_cast<std::string*>(body)->append(data, size * count);
+  constexpr std::size_t kAnswerBytesMost = 16u << 20;
+  auto& text = *static_cast<std::string*>(body);
+  if (text.size() + size * count > kAnswerBytesMost) return 0;  // libcurl then gives up
+  text.append(data, size * count);
   return size * count;
+}
+
+using Prepare = std::function<void(ssl_ctx_st*)>;
+
+CURLcode prepare_context(CURL*, void* context, void* prepare) {
+  (*static_cast<const Prepare*>(prepare))(static_cast<ssl_ctx_st*>(context));
+  return CURLE_OK;
 }
 
 struct ListRelease {
@@ -27,6 +37,8 @@ void add(HeaderList& list, const std::string& header) {
 struct WebClient::Impl {
   CURL* handle = curl_easy_init();
   std::chrono::milliseconds timeout;
+  Prepare prepare{};
+  CURLcode last = CURLE_OK;
 
   explicit Impl(std::chrono::milliseconds t) : timeout(t) {}
   ~Impl() { curl_easy_cleanup(handle); }
@@ -43,6 +55,7 @@ struct WebClient::Impl {
     curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, append);
     curl_easy_setopt(handle, CURLOPT_WRITEDATA, &answer.body);
     const auto result = curl_easy_perform(handle);
+    last = result;
     if (result != CURLE_OK) return fail(ErrorCode::kStoreUnavailable, url + ": " + curl_easy_strerror(result));
     curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &answer.status);
     return answer;
@@ -68,6 +81,55 @@ Result<WebClient::Answer> WebClient::post_json(const std::string& url, const std
   curl_easy_setopt(impl_->handle, CURLOPT_POSTFIELDS, body.data());
   curl_easy_setopt(impl_->handle, CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));
   return impl_->perform(url, std::move(headers));
+}
+
+Result<WebClient::Answer> WebClient::send(const Request& request) {
+  HeaderList headers;
+  if (!request.accept.empty()) add(headers, "Accept: " + request.accept);
+  auto* const handle = impl_->handle;
+  if (request.body) {
+    add(headers, "Content-Type: " + request.content_type);
+    add(headers, "Expect:");
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body->data());
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body->size()));
+  } else {
+    curl_easy_setopt(handle, CURLOPT_HTTPGET, 1L);
+  }
+  if (!request.username.empty()) {
+    curl_easy_setopt(handle, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+    curl_easy_setopt(handle, CURLOPT_USERNAME, request.username.c_str());
+    curl_easy_setopt(handle, CURLOPT_PASSWORD, request.password.c_str());
+  }
+  return impl_->perform(request.url, std::move(headers));
+}
+
+void WebClient::check_servers_by(std::function<void(ssl_ctx_st*)> prepare) {
+  impl_->prepare = std::move(prepare);
+  auto* const handle = impl_->handle;
+  curl_easy_setopt(handle, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  curl_easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 0L);  // the name is among what `prepare` has checked
+  curl_easy_setopt(handle, CURLOPT_SSL_CTX_FUNCTION, prepare_context);
+  curl_easy_setopt(handle, CURLOPT_SSL_CTX_DATA, &impl_->prepare);
+}
+
+bool WebClient::tls_failed() const {
+  return impl_->last == CURLE_PEER_FAILED_VERIFICATION || impl_->last == CURLE_SSL_CONNECT_ERROR;
+}
+
+std::string WebClient::escaped(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                       c == '.' || c == '_' || c == '~';
+    if (plain) {
+      out.push_back(c);
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    out += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
+  }
+  return out;
 }
 
 }  // namespace detection::app

@@ -2,10 +2,15 @@
 // A blocking HTTP client for the commands (libcurl), one connection kept alive. Not thread-safe.
 
 #include <chrono>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "detection/error.hpp"
+
+struct ssl_ctx_st;  // OpenSSL's SSL_CTX
 
 namespace detection::app {
 
@@ -16,10 +21,26 @@ class WebClient {
     std::string body;
   };
 
+  struct Request {
+    std::string url;
+    std::string username, password;     ///< basic authentication, where the username is not empty
+    std::string accept;                 ///< empty: anything
+    std::string content_type;           ///< of the body
+    std::optional<std::string> body{};  ///< with one: POST
+  };
+
+  /// Answers of more than 16 MiB are failures.
   explicit WebClient(std::chrono::milliseconds timeout);
   ~WebClient();
 
   [[nodiscard]] Result<Answer> get(const std::string& url, const std::string& bearer = {});
+  [[nodiscard]] Result<Answer> send(const Request& request);
+  /// Has `prepare` set all checks of servers on each new TLS context, in place of libcurl's check of the name.
+  void check_servers_by(std::function<void(ssl_ctx_st*)> prepare);
+  /// Whether the last failure was one of TLS.
+  [[nodiscard]] bool tls_failed() const;
+  /// As part of a query.
+  [[nodiscard]] static std::string escaped(std::string_view text);
   [[nodiscard]] Result<Answer> post_json(const std::string& url, const std::string& body, const std::string& bearer);
 
  private:

@@ -125,6 +125,7 @@ void Api::request(Exchange& x) {
     case Route::kEvents: return state_.feed.subscribe(x, loop_);
     case Route::kDelivery: return get_delivery(x);
     case Route::kDeliveryRetry: return post_retry(x, match->parameter);
+    case Route::kDeadLetters: return get_dead_letters(x, match->parameter);
     case Route::kAudit: return get_audit_search(x);
     case Route::kAuditVerify: return get_audit_verify(x);
     case Route::kAuthToken: return post_token(x);

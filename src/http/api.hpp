@@ -142,10 +142,13 @@ class Api final : public Handler {
   void get_one(Exchange& x, const Uuid& id);
   void get_cot(Exchange& x, const Uuid& id);
   void get_audit(Exchange& x, const Uuid& id);
-  void get_delivery(Exchange& x);
 
   // api_decide.cpp
   void put_verify(Exchange& x, const Uuid& id);
+
+  // api_delivery.cpp
+  void get_delivery(Exchange& x);
+  void get_dead_letters(Exchange& x, std::string_view sink);
   void post_retry(Exchange& x, std::string_view sink);
 
   // api_audit.cpp

@@ -77,22 +77,6 @@ TEST_F(DecideTest, WhatCannotBeDecided) {
   EXPECT_TRUE(record(id)["verification"].is_null());
 }
 
-TEST_F(DecideTest, DeadLettersAreTriedAgain) {
-  ASSERT_TRUE(store_->open_sink("tak"));
-  (void)post(request().dump());
-  const auto claim = store_->claim("tak", 10);
-  ASSERT_TRUE(claim);
-  ASSERT_EQ(claim->items.size(), 1U);
-  ASSERT_TRUE(store_->mark_dead(*claim, claim->items[0].sequence, "refused"));
-  store_->give_back(*claim);
-  const auto answer = as("admin", "POST", "/api/v1/delivery/tak/retry");
-  ASSERT_EQ(answer.status, 200) << answer.body;
-  EXPECT_EQ(json::parse(answer.body), (json{{"sink", "tak"}, {"retried", 1}}));
-  EXPECT_EQ(json::parse(as("admin", "POST", "/api/v1/delivery/tak/retry").body)["retried"], 0);
-  for (const auto* sink : {"other", "a%20b", "%ff"})
-    expect_problem(as("admin", "POST", "/api/v1/delivery/" + std::string(sink) + "/retry"), 404, "not_found");
-}
-
 TEST_F(DecideTest, AuditIsSearched) {
   const auto id = held();
   (void)decide(id, {{"verified", true}, {"notes", "why"}});

@@ -53,7 +53,7 @@ class ApiTest : public ::testing::Test {
     pipeline::AcceptorSettings settings;
     settings.classes = &classes_;
     acceptor_ = std::make_unique<pipeline::Acceptor>(settings, metrics_);
-    service_ = make_service(options_, {*acceptor_, *store_, {}, {}, *authority_, metrics_, log_});
+    service_ = make_service(options_, {*acceptor_, *store_, couriers_, {}, *authority_, metrics_, log_});
     const auto started = service_->start();
     if (!started) throw std::runtime_error(started.error().detail);
   }
@@ -128,6 +128,7 @@ class ApiTest : public ::testing::Test {
   std::filesystem::path folder_;
   ServiceOptions options_;
   std::function<std::unique_ptr<store::Store>(std::unique_ptr<store::Store>)> wrap_;
+  std::vector<pipeline::Courier*> couriers_;
   telemetry::Metrics metrics_;
   telemetry::Log log_{-1};
   cot::ClassMap classes_ = cot::ClassMap::built_in();

@@ -45,6 +45,7 @@ Types given_by(Route route, Method method) {
     case Route::kDetectionVerify:
     case Route::kDelivery:
     case Route::kDeliveryRetry:
+    case Route::kDeadLetters:
     case Route::kAuditVerify:
     case Route::kAuthToken:
     case Route::kAuthRevoke:

@@ -1,4 +1,4 @@
-// What is read back: records, their CoT and audit events, the state of delivery. The store may wait for the disk, so
+// What is read back: records, their CoT and audit events. The store may wait for the disk, so
 // all of it runs on the workers.
 
 #include "cot/event.hpp"
@@ -15,45 +15,6 @@ namespace {
 constexpr std::string_view kVaryAccept = "Vary: Accept\r\n";
 /// Its delivery goes on: whoever keeps it asks again each time.
 constexpr std::string_view kOfRecord = "Vary: Accept\r\nCache-Control: private, no-cache\r\n";
-
-void append_sink(json::Writer& w, const pipeline::CourierStatus& courier, const store::SinkQueue* queue) {
-  const auto& connection = courier.connection;
-  w.begin_object();
-  w.key("sink");
-  w.string(courier.sink);
-  w.key("url");
-  w.string(courier.url);
-  w.key("connected");
-  w.boolean(connection.connected);
-  w.key("confirms");
-  w.boolean(courier.confirms);
-  w.key("queued");
-  w.integer(queue ? queue->queued : 0);
-  w.key("delivered");
-  w.integer(queue ? queue->delivered : 0);
-  w.key("dead_letters");
-  w.integer(queue ? queue->dead_letters : 0);
-  append_time(w, "oldest_queued", queue ? queue->oldest_queued : std::nullopt);
-  w.key("connects");
-  w.integer(connection.connects);
-  w.key("attempts");
-  w.integer(connection.attempts);
-  w.key("bytes_sent");
-  w.integer(connection.bytes_sent);
-  w.key("bytes_received");
-  w.integer(connection.bytes_received);
-  w.key("round_trip_ms");
-  if (connection.round_trip)
-    w.number(static_cast<double>(connection.round_trip->count()) / 1000);
-  else
-    w.null();
-  w.key("last_error");
-  if (connection.last_error.empty())
-    w.null();
-  else
-    w.string(connection.last_error);
-  w.end_object();
-}
 
 }  // namespace
 
@@ -149,28 +110,6 @@ void Api::get_audit(Exchange& x, const Uuid& id) {
     w.key("items");
     w.begin_array();
     for (const auto& event : *events) append_audit_event(w, event);
-    w.end_array();
-    w.end_object();
-    return rendered;
-  });
-}
-
-void Api::get_delivery(Exchange& x) {
-  read(x, state_.workers, [this]() -> Result<Rendered> {
-    const auto queues = state_.rooms.store.sink_queues();
-    if (!queues) return std::unexpected(queues.error());
-    Rendered rendered;
-    json::Writer w(rendered.body);
-    w.begin_object();
-    w.key("sinks");
-    w.begin_array();
-    for (const auto* courier : state_.rooms.couriers) {
-      const auto status = courier->status();
-      const store::SinkQueue* queue = nullptr;
-      for (const auto& one : *queues)
-        if (one.sink == status.sink) queue = &one;
-      append_sink(w, status, queue);
-    }
     w.end_array();
     w.end_object();
     return rendered;

@@ -84,6 +84,9 @@ enum ListField : std::uint8_t {
   kListCursor
 };
 [[nodiscard]] std::span<const FieldSpec> list_fields() noexcept;
+// GET /api/v1/delivery/{sink}/dead-letters (read by parse_dead_letter_query)
+enum DeadLetterField : std::uint8_t { kDeadLetterLimit, kDeadLetterCursor };
+[[nodiscard]] std::span<const FieldSpec> dead_letter_fields() noexcept;
 // GET /api/v1/audit
 enum AuditField : std::uint8_t {
   kAuditType,

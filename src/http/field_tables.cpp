@@ -81,6 +81,13 @@ constexpr FieldSpec limit{.name = "limit",
                           .description = "Items of one page. A page may hold fewer and yet not be the last one.",
                           .example_json = "100",
                           .default_json = "100"};
+constexpr FieldSpec list_cursor{.name = "cursor",
+                                .least = 16,
+                                .most = 16,
+                                .holds = is_list_cursor,
+                                .pattern = "^[0-9a-fA-F]{16}$",
+                                .message = "must be next_cursor of an earlier page",
+                                .description = "next_cursor of the page before."};
 
 }  // namespace
 
@@ -241,14 +248,13 @@ std::span<const FieldSpec> list_fields() noexcept {
        .description = "Detections of this source.",
        .example_json = R"("uav-7")"},
       limit,
-      {.name = "cursor",
-       .least = 16,
-       .most = 16,
-       .holds = is_list_cursor,
-       .pattern = "^[0-9a-fA-F]{16}$",
-       .message = "must be next_cursor of an earlier page",
-       .description = "next_cursor of the page before."},
+      list_cursor,
   }};
+  return kTable;
+}
+
+std::span<const FieldSpec> dead_letter_fields() noexcept {
+  static constexpr std::array<FieldSpec, 2> kTable{{limit, list_cursor}};
   return kTable;
 }
 

@@ -19,16 +19,24 @@ class ForwardingStore : public store::Store {
                                std::size_t limit) override {
     return inner_->list(filter, before, limit);
   }
-  Result<void> open_sink(std::string_view sink) override { return inner_->open_sink(sink); }
+  Result<void> open_sink(std::string_view sink, const store::QueueLimits& limits) override {
+    return inner_->open_sink(sink, limits);
+  }
   Result<store::Claim> claim(std::string_view sink, std::size_t limit) override { return inner_->claim(sink, limit); }
-  Result<void> confirm(const store::Claim& claim, store::Confirmation how, UtcMicros sent) override {
-    return inner_->confirm(claim, how, sent);
+  void shorten(store::Claim& claim, std::size_t count) override { inner_->shorten(claim, count); }
+  Result<void> confirm(const store::Claim& claim, store::Confirmation how, UtcMicros sent,
+                       const std::vector<store::Omission>& omitted) override {
+    return inner_->confirm(claim, how, sent, omitted);
   }
   void give_back(const store::Claim& claim) override { inner_->give_back(claim); }
   Result<void> mark_dead(const store::Claim& claim, std::int64_t sequence, std::string_view reason) override {
     return inner_->mark_dead(claim, sequence, reason);
   }
   Result<std::vector<store::SinkQueue>> sink_queues() override { return inner_->sink_queues(); }
+  Result<store::DeadLetterPage> dead_letters(std::string_view sink, std::optional<std::int64_t> before,
+                                             std::size_t limit) override {
+    return inner_->dead_letters(sink, before, limit);
+  }
   Result<std::int64_t> retry_dead_letters(std::string_view sink, std::string_view actor) override {
     return inner_->retry_dead_letters(sink, actor);
   }

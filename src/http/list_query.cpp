@@ -60,6 +60,15 @@ Result<ListQuery> parse_list_query(std::string_view query) {
   return parsed;
 }
 
+Result<ListQuery> parse_dead_letter_query(std::string_view query) {
+  auto read = read_query(query, dead_letter_fields());
+  if (!read) return std::unexpected(std::move(read.error()));
+  ListQuery parsed;
+  if (const auto& cursor = read->texts[kDeadLetterCursor]) parsed.before = parse_cursor(*cursor);
+  if (const auto limit = read->integers[kDeadLetterLimit]) parsed.limit = static_cast<std::size_t>(*limit);
+  return parsed;
+}
+
 std::string make_cursor(std::int64_t before) {
   std::array<char, 16> digits{};
   auto value = (static_cast<std::uint64_t>(before) * kScramble) ^ kMask;

@@ -24,6 +24,9 @@ struct ListQuery {
 /// that the offset of a time need not be escaped.
 [[nodiscard]] Result<ListQuery> parse_list_query(std::string_view query);
 
+/// The query of GET /api/v1/delivery/{sink}/dead-letters; no filter.
+[[nodiscard]] Result<ListQuery> parse_dead_letter_query(std::string_view query);
+
 /// west,south,east,north in degrees.
 [[nodiscard]] std::optional<store::BoundingBox> parse_bounding_box(std::string_view text) noexcept;
 

@@ -46,6 +46,10 @@ class FaultyStore final : public ForwardingStore {
   Result<std::int64_t> retry_dead_letters(std::string_view sink, std::string_view actor) override {
     return or_fault([&] { return ForwardingStore::retry_dead_letters(sink, actor); });
   }
+  Result<store::DeadLetterPage> dead_letters(std::string_view sink, std::optional<std::int64_t> before,
+                                             std::size_t limit) override {
+    return or_fault([&] { return ForwardingStore::dead_letters(sink, before, limit); });
+  }
   Result<Verified> verify(const Verification& verification) override {
     return or_fault([&] { return ForwardingStore::verify(verification); });
   }
@@ -303,6 +307,8 @@ TEST_F(OpenApiCoverage, EveryDeclaredStatusIsGivenAndNoOther) {
   EXPECT_EQ(call("post", "/api/v1/api-keys/{id}/rotate", at_key).status, 409);
   ASSERT_TRUE(store_->open_sink("tak"));
   EXPECT_EQ(call("post", "/api/v1/delivery/{sink}/retry", {.target_parameter = "tak"}).status, 200);
+  read("/api/v1/delivery/{sink}/dead-letters", {.target_parameter = "tak"});
+  read("/api/v1/delivery/{sink}/dead-letters", {.target_parameter = "tak", .query = "?limit=0"});
 
   // Said openly: these need a process that is stuck or busy, and are shown elsewhere or not at all.
   const std::set<std::string> elsewhere{

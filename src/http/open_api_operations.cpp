@@ -163,6 +163,17 @@ constexpr std::array kOperations{
               .answers =
                   {{{.status = 200, .description = "They are due again.", .forms = {{{kJson, "Retried", "Retried"}}}}}},
               .problems = {404, 406, 507}},
+    Operation{
+        .route = Route::kDeadLetters,
+        .method = Method::kGet,
+        .id = "listDeadLetters",
+        .tag = kDeliveries,
+        .summary = "What a sink did not get, newest detection first",
+        .description = "Events that could not be sent, or that ended the connection each time. Page by page: send "
+                       "next_cursor as cursor until it is null.",
+        .query = dead_letter_fields,
+        .answers = {{{.status = 200, .description = "One page.", .forms = {{{kJson, "DeadLetters", "DeadLetters"}}}}}},
+        .problems = {404, 406, 422}},
     Operation{.route = Route::kAudit,
               .method = Method::kGet,
               .id = "searchAudit",

@@ -25,6 +25,7 @@ const std::array<RouteSpec, kRoutes>& route_table() noexcept {
       {"/api/v1/events", kRead, reads(kDetectionsRead)},
       {"/api/v1/delivery", kRead, reads(kAuditRead)},
       {"/api/v1/delivery/{sink}/retry", "POST", posts(kAdmin)},
+      {"/api/v1/delivery/{sink}/dead-letters", kRead, reads(kAuditRead)},
       {"/api/v1/audit", kRead, reads(kAuditRead)},
       {"/api/v1/audit/verify", kRead, reads(kAuditRead)},
       {"/api/v1/auth/token", "POST", posts({})},

@@ -22,6 +22,7 @@ enum class Route : std::uint8_t {
   kEvents,
   kDelivery,
   kDeliveryRetry,
+  kDeadLetters,
   kAudit,
   kAuditVerify,
   kAuthToken,
@@ -37,7 +38,7 @@ enum class Route : std::uint8_t {
   kDocs,
   kProblem,
 };
-inline constexpr std::size_t kRoutes = 23;
+inline constexpr std::size_t kRoutes = 24;
 
 /// One method of a route and who may call it. GET is also HEAD.
 struct MethodSpec {

@@ -16,6 +16,7 @@ Result<store::Acceptance> Acceptor::accept(Detection detection, const Provenance
   auto fix = locate(detection);
   if (!fix) return std::unexpected(std::move(fix.error()));
   acceptance.times.located = system_now();
+  if (settings_.cameras != nullptr) settings_.cameras->saw(detection);
   if (fix->ce90_m) telemetry::Histogram(ce90_).observe(*fix->ce90_m);
 
   acceptance.request_json = normalised_request(detection);

@@ -8,6 +8,7 @@
 #include "detection/detection.hpp"
 #include "detection/flag.hpp"
 #include "geolocate/locate.hpp"
+#include "pipeline/camera_registry.hpp"
 #include "store/store.hpp"
 #include "telemetry/metrics.hpp"
 
@@ -23,6 +24,7 @@ struct AcceptorSettings {
   RedPolicy red = RedPolicy::kHold;
   std::string uid_prefix = "DET";
   const cot::ClassMap* classes = nullptr;  ///< must outlive the acceptor
+  CameraRegistry* cameras = nullptr;       ///< told of every accepted detection; must outlive the acceptor; may be none
 };
 
 /// Who sent it, and when its bytes were there.

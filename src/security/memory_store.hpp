@@ -65,12 +65,19 @@ class MemoryStore final : public store::Store {
   Result<store::ListPage> list(const store::ListFilter&, std::optional<std::int64_t>, std::size_t) override {
     return no();
   }
-  Result<void> open_sink(std::string_view) override { return no(); }
+  Result<void> open_sink(std::string_view, const store::QueueLimits&) override { return no(); }
   Result<store::Claim> claim(std::string_view, std::size_t) override { return no(); }
-  Result<void> confirm(const store::Claim&, store::Confirmation, UtcMicros) override { return no(); }
+  void shorten(store::Claim&, std::size_t) override {}
+  Result<void> confirm(const store::Claim&, store::Confirmation, UtcMicros,
+                       const std::vector<store::Omission>&) override {
+    return no();
+  }
   void give_back(const store::Claim&) override {}
   Result<void> mark_dead(const store::Claim&, std::int64_t, std::string_view) override { return no(); }
   Result<std::vector<store::SinkQueue>> sink_queues() override { return no(); }
+  Result<store::DeadLetterPage> dead_letters(std::string_view, std::optional<std::int64_t>, std::size_t) override {
+    return no();
+  }
   Result<std::int64_t> retry_dead_letters(std::string_view, std::string_view) override { return no(); }
   Result<Verified> verify(const Verification&) override { return no(); }
   Result<void> record(const store::AuditEntry&) override { return no(); }

@@ -1,9 +1,21 @@
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 
 #include "tak/sink.hpp"
 
 namespace detection::tak {
 namespace {
+
+struct SchemeName {
+  Scheme scheme;
+  std::string_view name;
+};
+constexpr SchemeName kSchemes[] = {{Scheme::kTcp, "tcp"},
+                                   {Scheme::kTls, "tls"},
+                                   {Scheme::kTls, "ssl"},
+                                   {Scheme::kUdp, "udp"},
+                                   {Scheme::kFile, "file"}};
 
 std::unexpected<Error> bad(std::string_view rule) {
   return fail(ErrorCode::kConfiguration, "TAK sink address: " + std::string(rule),
@@ -43,12 +55,21 @@ Result<SinkAddress> parse_sink_address(std::string_view url) {
   const std::size_t colon = url.find("://");
   if (colon == std::string_view::npos) return bad("it is tcp://host:port, and '://' is missing");
   const std::string_view scheme = url.substr(0, colon);
-  if (scheme == "tls" || scheme == "ssl" || scheme == "udp" || scheme == "file" || scheme == "ws" || scheme == "wss") {
-    return bad("the scheme '" + std::string(scheme) + "' is not in this version; use tcp://host:port");
-  }
-  if (scheme != "tcp") return bad("unknown scheme '" + std::string(scheme) + "'; use tcp://host:port");
+  const auto* known =
+      std::find_if(std::begin(kSchemes), std::end(kSchemes), [&](const SchemeName& one) { return one.name == scheme; });
+  if (known == std::end(kSchemes))
+    return bad("unknown scheme '" + std::string(scheme) + "'; there are tcp://, tls://, udp:// and file://");
+  SinkAddress address{.scheme = known->scheme, .host = {}, .port = 0, .path = {}};
 
   std::string_view rest = url.substr(colon + 3);
+  if (address.scheme == Scheme::kFile) {
+    if (!rest.starts_with('/')) return bad("a file is named by its whole path: file:///var/lib/events.cot");
+    if (rest.ends_with('/')) return bad("a file is named, not a folder");
+    if (rest.find_first_of("?#") != std::string_view::npos || rest.find('\0') != std::string_view::npos)
+      return bad("nothing may follow the path");
+    address.path = rest;
+    return address;
+  }
   // The text before '@' may be a password: it is never repeated in the message.
   if (rest.find('@') != std::string_view::npos) return bad("user and password do not belong in the address");
   if (const std::size_t slash = rest.find_first_of("/?#"); slash != std::string_view::npos) {
@@ -76,7 +97,18 @@ Result<SinkAddress> parse_sink_address(std::string_view url) {
   }
   const auto port = parse_port(rest.empty() ? rest : rest.substr(1));
   if (!port) return std::unexpected(port.error());
-  return SinkAddress{.scheme = Scheme::kTcp, .host = std::string(host), .port = *port};
+  address.host = host;
+  address.port = *port;
+  return address;
+}
+
+std::string sink_url(const SinkAddress& address) {
+  const auto* known = std::find_if(std::begin(kSchemes), std::end(kSchemes),
+                                   [&](const SchemeName& one) { return one.scheme == address.scheme; });
+  std::string url = std::string(known->name) + "://";
+  if (address.scheme == Scheme::kFile) return url + address.path;
+  const bool ipv6 = address.host.find(':') != std::string::npos;
+  return url + (ipv6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
 }
 
 }  // namespace detection::tak

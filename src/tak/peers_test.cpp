@@ -191,7 +191,7 @@ constexpr auto kPlan = [] {
 
 TEST_F(RealPeers, EachEventArrivesOnceAtTakyAndItsSubscriber) {
   TestFeeder feeder(kPlan());
-  const auto sink = make_tcp_sink(options(), feeder);
+  const auto sink = make_sink(options(), feeder);
   feeder.attach(*sink);
   sink->start();
   ASSERT_TRUE(feeder.wait_done(kPatience));
@@ -214,7 +214,7 @@ TEST_F(RealPeers, EachEventArrivesOnceAtTakyAndItsSubscriber) {
 
 TEST_F(RealPeers, NothingIsLostWhenTakyIsKilledInTheMiddle) {
   TestFeeder feeder(kPlan());
-  const auto sink = make_tcp_sink(options(), feeder);
+  const auto sink = make_sink(options(), feeder);
   feeder.attach(*sink);
   // Killed in the course of the deliveries, by the delivery itself, so that it is always in the middle.
   std::size_t deliveries = 0;

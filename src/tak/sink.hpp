@@ -13,24 +13,50 @@
 
 #include "detection/error.hpp"
 #include "detection/time.hpp"
+#include "tak/batch.hpp"
 
 namespace detection::tak {
 
-enum class Scheme : std::uint8_t { kTcp };
+enum class Scheme : std::uint8_t { kTcp, kTls, kUdp, kFile };
 
-/// tcp://host:port; IPv6 in brackets. `tls://`, `udp://` and `file://` are named in the error: not in this version.
+/// tcp://host:port, tls://host:port, udp://host:port (a group's address: multicast), file:///absolute/path; IPv6 in
+/// brackets. Settings are not part of it: nothing may follow the port or the path.
 struct SinkAddress {
   Scheme scheme = Scheme::kTcp;
   std::string host;
   std::uint16_t port = 0;
+  std::string path{};  ///< of file://
 };
 [[nodiscard]] Result<SinkAddress> parse_sink_address(std::string_view url);
+/// The same address as text.
+[[nodiscard]] std::string sink_url(const SinkAddress& address);
+
+/// TLS to a server: its certificate is always checked against `ca.crt` of the credentials (without one: the system's
+/// authorities), its name unless a pin is given.
+struct TlsOptions {
+  std::string credentials;    ///< folder, see credentials.hpp; empty: none
+  std::string expected_name;  ///< in place of the address's host
+  std::string pin_sha256;  ///< hex, of the server certificate (DER): then that one only, whatever its name and issuer
+};
+
+/// Which protocol a stream speaks.
+enum class ProtocolChoice : std::uint8_t {
+  kNegotiate,  ///< XML, and protobuf after the server's offer
+  kXml,        ///< XML always: offers are left alone
+  kProtobuf,   ///< datagrams only: TAK Protocol v1 without asking
+};
 
 struct SinkOptions {
   std::string name = "tak";
   SinkAddress address{};
-  std::string uid = "detection-api";  ///< of our own pings: "<uid>.<random>-ping"
-  std::size_t window_batches = 4;     ///< sent and not confirmed at once
+  TlsOptions tls{};  ///< of tls://
+  ProtocolChoice protocol = ProtocolChoice::kNegotiate;
+  std::string username, password;  ///< sent first as `<auth>` where not empty
+  std::string interface;           ///< of udp://: the name or address of the interface of a group; empty: the system's
+  int multicast_ttl = 1;
+  std::chrono::milliseconds negotiation_timeout{60'000};  ///< for the answer to our request
+  std::string uid = "detection-api";                      ///< of our own pings: "<uid>.<random>-ping"
+  std::size_t window_batches = 4;                         ///< sent and not confirmed at once
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds write_timeout{10'000};    ///< no byte taken by the peer for so long: reconnect
   std::chrono::milliseconds ping_interval{15'000};    ///< of silence, before a keep-alive ping
@@ -54,6 +80,9 @@ class SinkListener {
   /// There is room in the window (also after sink_ready).
   virtual void sink_room() noexcept = 0;
   virtual void batch_delivered(BatchNumber batch, Delivery how) noexcept = 0;
+  /// One event of a batch did not go out and never will: nothing could be made of it (append() added nothing), or it is
+  /// too large for a datagram. Said before batch_delivered() of its batch, whose other events are not concerned.
+  virtual void event_refused(BatchNumber /*batch*/, std::size_t /*index*/, std::string_view /*reason*/) noexcept {}
   /// The connection ended: every batch not yet delivered is lost to this sink (at-least-once: some may have arrived).
   virtual void sink_lost(std::string_view reason) noexcept = 0;
   /// Said once for each change: the peer does not answer pings (true) or does after all (false).
@@ -63,9 +92,19 @@ class SinkListener {
   ~SinkListener() = default;
 };
 
+enum class SinkState : std::uint8_t {
+  kConnecting,
+  kConnected,
+  kWaiting,  ///< until the next try
+};
+
 struct SinkStatus {
+  SinkState state = SinkState::kConnecting;
+  UtcMicros since{};                               ///< of that state
+  std::string_view protocol = "xml";               ///< spoken now: "xml" or "protobuf"
+  std::optional<UtcMicros> certificate_expires{};  ///< of our own client certificate
   bool connected = false;
-  bool answers_pings = false;
+  bool answers_pings = false;  ///< on this connection one was answered; false again when it ends
   std::uint64_t connects = 0;  ///< connections made
   std::uint64_t attempts = 0;  ///< connections tried
   std::uint64_t events_received = 0;
@@ -74,21 +113,25 @@ struct SinkStatus {
   std::uint64_t bytes_received = 0;
   std::optional<std::chrono::microseconds> round_trip{};          ///< of the last answered ping
   std::optional<std::chrono::microseconds> server_clock_ahead{};  ///< from the pong's time
-  std::string last_error;
+  std::string last_error;                                         ///< in words, with what to do where that is known
+  std::optional<UtcMicros> last_error_at{};
 };
 
 class Sink {
  public:
   virtual ~Sink() = default;  ///< stops
   virtual void start() = 0;
-  /// Whole events back to back, as one batch; the sink adds the ping. False (and nothing taken) when not connected or
-  /// the window is full.
-  [[nodiscard]] virtual bool send(BatchNumber batch, std::string events) = 0;
+  /// The sink adds the ping. False (and nothing taken) when not connected or the window is full.
+  [[nodiscard]] virtual bool send(BatchNumber number, std::shared_ptr<const EventBatch> batch) = 0;
+  /// Sends these events once, if there is a connection, behind what was sent before: nobody is told what became of
+  /// them. For what is said again anyway (the feeder's own position).
+  virtual void announce(std::shared_ptr<const EventBatch> events) = 0;
   /// Waits up to `grace` for what is in flight, closes the connection and joins the thread. Idempotent.
   virtual void stop(std::chrono::milliseconds grace) = 0;
   [[nodiscard]] virtual SinkStatus status() const = 0;
 };
 
-[[nodiscard]] std::unique_ptr<Sink> make_tcp_sink(const SinkOptions& options, SinkListener& listener);
+/// As the scheme of the address says.
+[[nodiscard]] std::unique_ptr<Sink> make_sink(const SinkOptions& options, SinkListener& listener);
 
 }  // namespace detection::tak

@@ -85,19 +85,19 @@ TEST(TcpSink, StopDoesNotWaitLongerThanItsGrace) {
   EXPECT_EQ(bench.feeder.confirmed, 0U);
   EXPECT_EQ(bench.feeder.lost, 1U);
   bench.sink->stop(kPatience);  // again: nothing happens
-  EXPECT_FALSE(bench.sink->send(99, "x"));
+  EXPECT_FALSE(bench.sink->send(99, text_batch({"x"})));
 }
 
 TEST(TcpSink, SendsNothingWithoutAConnectionOrRoom) {
   TestFeeder feeder({.batches = 0});
   ScriptedServer server({.answer = Answer::kNever});
-  const auto sink = make_tcp_sink(quick_options(server.port()), feeder);
+  const auto sink = make_sink(quick_options(server.port()), feeder);
   feeder.attach(*sink);
-  EXPECT_FALSE(sink->send(0, test_event("a")));
+  EXPECT_FALSE(sink->send(0, text_batch({test_event("a")})));
   sink->start();
   ASSERT_TRUE(feeder.wait_for([](const TestFeeder& f) { return f.ready == 1; }, kPatience));
   int taken = 0;
-  while (taken < 100 && sink->send(static_cast<BatchNumber>(taken), test_event("a"))) ++taken;
+  while (taken < 100 && sink->send(static_cast<BatchNumber>(taken), text_batch({test_event("a")}))) ++taken;
   EXPECT_EQ(taken, 4) << "window_batches";
   sink->stop(milliseconds{0});
   sink->start();  // a sink that was stopped stays so
@@ -108,7 +108,7 @@ TEST(TcpSink, StopsWhileItIsStillTrying) {
   TestFeeder feeder({.batches = 1});
   ScriptedServer server;
   server.refuse(true);
-  const auto sink = make_tcp_sink(quick_options(server.port()), feeder);
+  const auto sink = make_sink(quick_options(server.port()), feeder);
   feeder.attach(*sink);
   sink->start();
   while (sink->status().attempts < 5) std::this_thread::sleep_for(milliseconds{1});
@@ -148,7 +148,7 @@ TEST(TcpSink, ResolvesNamesAndSaysWhenItCannot) {
   TestFeeder feeder({.batches = 0});
   SinkOptions options = quick_options(1);
   options.address.host = "no-such-host.invalid";
-  const auto sink = make_tcp_sink(options, feeder);
+  const auto sink = make_sink(options, feeder);
   feeder.attach(*sink);
   sink->start();
   // Whether the look-up has ended or not, stop() does not wait for it.
@@ -179,7 +179,7 @@ TEST(TcpSink, NeverTalksToItself) {
     entered = enter_network_with_one_port(40'001);
     if (!entered) return;
     TestFeeder feeder({.batches = 1});
-    const auto sink = make_tcp_sink(quick_options(40'001), feeder);
+    const auto sink = make_sink(quick_options(40'001), feeder);
     feeder.attach(*sink);
     sink->start();
     while (sink->status().attempts < 5 && sink->status().connects == 0) std::this_thread::sleep_for(milliseconds{1});

@@ -35,7 +35,7 @@ struct Bench {
       : server(std::move(script)), feeder(std::move(plan)) {
     SinkOptions options = quick_options(server.port());
     if (change != nullptr) options = change(options);
-    sink = make_tcp_sink(options, feeder);
+    sink = make_sink(options, feeder);
     feeder.attach(*sink);
     feeder.on_delivered = [this](BatchNumber batch, const std::vector<std::string>& uids, Delivery how) {
       for (const std::string& uid : uids) {

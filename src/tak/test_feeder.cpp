@@ -2,7 +2,19 @@
 
 #include <algorithm>
 
+#include "tak/wire_frames.hpp"
+
 namespace detection::tak {
+
+void HandMadeBatch::append(std::size_t index, cot::WireFormat format, UtcMicros now, std::string& out) const {
+  if (format == cot::WireFormat::kXml) {
+    out += test_event(uids_[index], bytes_);
+  } else {
+    const std::string frame = hand_made_frame({.uid = uids_[index], .type = "a-u-G-E-V"}, now, bytes_);
+    // A datagram's head has the version in place of the length.
+    out += format == cot::WireFormat::kFrame ? frame : "\xbf\x01\xbf" + std::string(cut_frame(frame).message);
+  }
+}
 
 std::string test_event(const std::string& uid, std::size_t bytes) {
   const UtcMicros now = system_now();
@@ -58,9 +70,7 @@ void TestFeeder::feed() {
     const BatchNumber batch = todo_.front();
     if (attempts_.size() <= batch) attempts_.resize(batch + 1);
     ++attempts_[batch];
-    std::string text;
-    for (const std::string& uid : uids_of(batch)) text += test_event(uid, plan_.event_bytes);
-    if (!sink_->send(batch, std::move(text))) {
+    if (!sink_->send(batch, std::make_shared<HandMadeBatch>(uids_of(batch), plan_.event_bytes))) {
       --attempts_[batch];
       return;
     }
@@ -111,6 +121,13 @@ void TestFeeder::batch_delivered(BatchNumber batch, Delivery how) noexcept {
   }
   if (on_delivered) on_delivered(batch, uids, how);
   changed_.notify_all();
+}
+
+void TestFeeder::event_refused(BatchNumber batch, std::size_t index, std::string_view reason) noexcept {
+  const std::lock_guard lock(mutex_);
+  check_live();
+  if (in_flight_.empty() || in_flight_.front() != batch) faults.push_back("event refused of a batch not in flight");
+  refusals.push_back(std::to_string(index) + ": " + std::string(reason));
 }
 
 void TestFeeder::sink_lost(std::string_view reason) noexcept {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -18,6 +19,32 @@ namespace detection::tak {
 
 /// A valid event whose stale lies an hour ahead; padded by a remark to at least `bytes`.
 [[nodiscard]] std::string test_event(const std::string& uid, std::size_t bytes = 0);
+
+/// Prepared texts; only their XML.
+class TextBatch final : public EventBatch {
+ public:
+  explicit TextBatch(std::vector<std::string> events) : events_(std::move(events)) {}
+  [[nodiscard]] std::size_t size() const noexcept override { return events_.size(); }
+  void append(std::size_t index, cot::WireFormat, UtcMicros, std::string& out) const override { out += events_[index]; }
+
+ private:
+  std::vector<std::string> events_;
+};
+[[nodiscard]] inline std::shared_ptr<const EventBatch> text_batch(std::vector<std::string> events) {
+  return std::make_shared<TextBatch>(std::move(events));
+}
+
+/// Events in whatever form the connection speaks: test_event's, or hand_made_frame's.
+class HandMadeBatch final : public EventBatch {
+ public:
+  HandMadeBatch(std::vector<std::string> uids, std::size_t bytes) : uids_(std::move(uids)), bytes_(bytes) {}
+  [[nodiscard]] std::size_t size() const noexcept override { return uids_.size(); }
+  void append(std::size_t index, cot::WireFormat format, UtcMicros now, std::string& out) const override;
+
+ private:
+  std::vector<std::string> uids_;
+  std::size_t bytes_;
+};
 
 class TestFeeder final : public SinkListener {
  public:
@@ -46,7 +73,7 @@ class TestFeeder final : public SinkListener {
   // Read under the lock (inside wait_for) or after stop().
   std::uint64_t ready = 0, lost = 0, confirmed = 0, unconfirmed = 0;
   std::vector<bool> never_answers;
-  std::vector<std::string> reasons;
+  std::vector<std::string> reasons, refusals;
   std::vector<std::string> faults;  ///< breaches of the contract
   [[nodiscard]] std::size_t open() const { return todo_.size() + in_flight_.size(); }
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
@@ -54,6 +81,7 @@ class TestFeeder final : public SinkListener {
   void sink_ready() noexcept override;
   void sink_room() noexcept override;
   void batch_delivered(BatchNumber batch, Delivery how) noexcept override;
+  void event_refused(BatchNumber batch, std::size_t index, std::string_view reason) noexcept override;
   void sink_lost(std::string_view reason) noexcept override;
   void peer_never_answers(bool never) noexcept override;
 

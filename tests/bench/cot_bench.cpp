@@ -5,6 +5,8 @@
 #include "cot/class_map.hpp"
 #include "cot/event.hpp"
 #include "cot/event_splitter.hpp"
+#include "cot/frame.hpp"
+#include "cot/frame_reader.hpp"
 #include "cot/reader.hpp"
 #include "cot/test_detections.hpp"
 
@@ -44,6 +46,53 @@ void encode_batch(benchmark::State& state) {
   state.SetItemsProcessed(512 * state.iterations());
 }
 BENCHMARK(encode_batch);
+
+/// The same as TAK Protocol v1 on a stream.
+void encode_frame_batch(benchmark::State& state) {
+  const auto detection = vehicle();
+  const EventOptions options;
+  std::string out;
+  for (auto _ : state) {
+    out.clear();
+    for (int i = 0; i < 512; ++i) append_frame(out, make_event(detection, kTestNow, options));
+    benchmark::DoNotOptimize(out.data());
+  }
+  state.SetItemsProcessed(512 * state.iterations());
+  state.counters["bytes"] = static_cast<double>(out.size()) / 512;
+}
+BENCHMARK(encode_frame_batch);
+
+/// Any event's XML as a frame: the way of what is rare.
+void convert(benchmark::State& state) {
+  const auto xml = one_event();
+  std::string out;
+  for (auto _ : state) {
+    out.clear();
+    benchmark::DoNotOptimize(append_frame_of_xml(out, xml, WireFormat::kFrame));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(convert);
+
+void read_one_frame(benchmark::State& state) {
+  std::string frame;
+  const auto detection = vehicle();
+  append_datagram(frame, make_event(detection, kTestNow, {}));
+  const auto payload = std::string_view(frame).substr(kDatagramHead.size());
+  for (auto _ : state) benchmark::DoNotOptimize(read_frame(payload));
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(read_one_frame);
+
+void read_name_of_frame(benchmark::State& state) {
+  std::string frame;
+  const auto detection = vehicle();
+  append_datagram(frame, make_event(detection, kTestNow, {}));
+  const auto payload = std::string_view(frame).substr(kDatagramHead.size());
+  for (auto _ : state) benchmark::DoNotOptimize(read_frame_name(payload));
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(read_name_of_frame);
 
 void read(benchmark::State& state) {
   const auto xml = one_event();

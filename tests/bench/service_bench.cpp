@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "bench/encode_rivals.hpp"
 #include "bench/figures.hpp"
 #include "bench/load_client.hpp"
 #include "integration/support/fast_sink.hpp"
@@ -141,9 +142,13 @@ class ServiceBench {
     figures_.add("geolocate_single_ns", located("locate_single").cpu_ns, "ns",
                  fmt::format("one call, with covariance and CE90; from a request's metadata {:.0f} ns",
                              located("locate_request").cpu_ns));
-    const auto encoded = room("cot_bench", "^encode_batch$");
+    const auto encoded = room("cot_bench", "^encode(_frame)?_batch$");
     figures_.add("cot_encode", encoded("encode_batch").items_per_second, "events/s",
                  "located detection to CoT XML with its covariance, one core");
+    figures_.add("cot_encode_protobuf", encoded("encode_frame_batch").items_per_second, "events/s",
+                 "the same to a stream frame of TAK Protocol v1, one core");
+    add_encode_rivals(figures_, std::filesystem::canonical(bin_).parent_path().parent_path().parent_path(),
+                      sizes_.room_seconds);
     credentials();
   }
 
@@ -314,6 +319,28 @@ class ServiceBench {
     figures_.add("first_after_return_s", median(firsts), "s",
                  "from the moment the TAK server listens to its first event; tries are at most 1.5 s apart");
     held_slowdown(holding, delivering, sink);
+    figures_.add("memory_held", static_cast<double>(integration::resident_bytes(holding.child().pid())) / (1 << 20),
+                 "MiB", fmt::format("resident, with {:.0f} detections held for TAK", queued(holding)));
+    tak_tls();
+  }
+
+  /// The same over TLS 1.3, mutual.
+  void tak_tls() {
+    const tak::TestAuthority authority;
+    const auto server = authority.server_certificate("localhost");
+    FastSink sink({.record_uids = false, .certificate = server.certificate, .key = server.key});
+    const auto credentials = authority.credentials_folder("bench");
+    Service service = make_service({sink.url() + "?credentials=" + credentials.string()});
+    start(service);
+    std::vector<double> rates, firsts;
+    double events = 0;
+    for (int i = 0; i < sizes_.returns; ++i) {
+      sink.stop();
+      hold(service, sizes_.held);
+      events += drain(service, sink, rates, firsts);
+    }
+    figures_.add("tak_delivered_tls", median(rates), "events/s",
+                 fmt::format("the same over TLS; {:.0f} events, median of {}", events, rates.size()));
   }
 
   /// Seconds and rate of one return of the TAK server; how many events came.
@@ -368,15 +395,18 @@ class ServiceBench {
 int main(int argc, char** argv) {
   bool json = false, quick = false;
   std::string bin, only;
+  std::size_t held = 0;
   CLI::App app{"Benchmark of the running service and of its rooms."};
   app.add_flag("--json", json, "one JSON object, name -> {value, unit, note}, and nothing else");
   app.add_flag("--quick", quick, "under 45 s, less exact");
   app.add_option("--bin", bin, "folder of the programs")->required();
   app.add_option("--only", only, "one part of it")->check(CLI::IsMember({"rooms", "http", "tak"}));
+  app.add_option("--held", held, "detections held for TAK, in place of 100000");
   CLI11_PARSE(app, argc, argv);
   try {
-    const auto figures =
-        detection::bench::ServiceBench(bin, quick ? detection::bench::kQuick : detection::bench::kFull).run(only);
+    auto sizes = quick ? detection::bench::kQuick : detection::bench::kFull;
+    if (held > 0) sizes.held = held;
+    const auto figures = detection::bench::ServiceBench(bin, sizes).run(only);
     std::printf("%s\n", (json ? figures.json() : figures.table()).c_str());
     return 0;
   } catch (const std::exception& problem) {

@@ -21,7 +21,7 @@ constexpr std::size_t kEventBytes = 1'100;
 /// Hands out the same prepared batch, and counts.
 class Hose final : public SinkListener {
  public:
-  explicit Hose(std::string batch) : batch_(std::move(batch)) {}
+  explicit Hose(std::shared_ptr<const EventBatch> batch) : batch_(std::move(batch)) {}
   void attach(Sink& sink) { sink_ = &sink; }
 
   void deliver(std::uint64_t batches) {
@@ -56,6 +56,7 @@ class Hose final : public SinkListener {
     lost_ = true;
     changed_.notify_all();
   }
+  void event_refused(BatchNumber, std::size_t, std::string_view) noexcept override {}
   void peer_never_answers(bool) noexcept override {}
 
  private:
@@ -64,7 +65,7 @@ class Hose final : public SinkListener {
     while (left_ > 0 && sink_->send(++number_, batch_)) --left_;
   }
 
-  const std::string batch_;
+  const std::shared_ptr<const EventBatch> batch_;
   Sink* sink_ = nullptr;
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -73,14 +74,18 @@ class Hose final : public SinkListener {
 };
 
 void tak_confirmed(benchmark::State& state) {
-  std::string batch;
-  for (std::size_t i = 0; i < kBatchEvents; ++i) batch += test_event("DET." + std::to_string(i), kEventBytes);
+  std::vector<std::string> events;
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < kBatchEvents; ++i) {
+    events.push_back(test_event("DET." + std::to_string(i), kEventBytes));
+    bytes += events.back().size();
+  }
   ScriptedServer server({.count_only = true});
-  Hose hose(batch);
+  Hose hose(text_batch(std::move(events)));
   SinkOptions options;
   options.address = {.scheme = Scheme::kTcp, .host = "127.0.0.1", .port = server.port()};
   options.window_batches = static_cast<std::size_t>(state.range(0));
-  const auto sink = make_tcp_sink(options, hose);
+  const auto sink = make_sink(options, hose);
   hose.attach(*sink);
   sink->start();
   hose.wait_ready();
@@ -88,7 +93,7 @@ void tak_confirmed(benchmark::State& state) {
   for (auto _ : state) hose.deliver(kBatches);
   if (hose.lost()) state.SkipWithError("the connection was lost or a batch was not confirmed");
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * kBatches * kBatchEvents));
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * kBatches * batch.size()));
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * kBatches * bytes));
   sink->stop(std::chrono::seconds{5});
 }
 BENCHMARK(tak_confirmed)->ArgName("window")->Arg(1)->Arg(4)->Arg(16)->UseRealTime()->Unit(benchmark::kMillisecond);

@@ -27,6 +27,8 @@ using Timer =
     asio::basic_waitable_timer<steady_clock, asio::wait_traits<steady_clock>, asio::io_context::executor_type>;
 
 constexpr milliseconds kLingerMost{200};
+/// Announcements beyond are left out; batches are bounded by the window.
+constexpr std::size_t kIncomingMost = 64;
 
 SinkOptions sane(SinkOptions options) {
   options.window_batches = std::max<std::size_t>(1, options.window_batches);
@@ -35,9 +37,9 @@ SinkOptions sane(SinkOptions options) {
   return options;
 }
 
-class TcpSink final : public Sink, private ConnectionOwner {
+class ConnectedSink final : public Sink, private ConnectionOwner {
  public:
-  TcpSink(const SinkOptions& options, SinkListener& listener)
+  ConnectedSink(const SinkOptions& options, SinkListener& listener)
       : options_(sane(options)),
         listener_(listener),
         context_(std::make_shared<asio::io_context>(1)),
@@ -54,7 +56,7 @@ class TcpSink final : public Sink, private ConnectionOwner {
     memory_.ping_uid = options_.uid + std::string(word, static_cast<std::size_t>(length));
   }
 
-  ~TcpSink() override { stop(milliseconds{0}); }
+  ~ConnectedSink() override { stop(milliseconds{0}); }
 
   void start() override {
     const std::lock_guard lock(life_);
@@ -63,15 +65,17 @@ class TcpSink final : public Sink, private ConnectionOwner {
     thread_ = std::thread([this] { run(); });
   }
 
-  bool send(BatchNumber batch, std::string events) override {
+  bool send(BatchNumber number, std::shared_ptr<const EventBatch> batch) override {
     const std::lock_guard lock(mutex_);
     if (!ready_ || stopping_ || in_window_ >= options_.window_batches) return false;
-    incoming_.emplace_back(batch, std::move(events));
     ++in_window_;
-    if (incoming_.size() == 1) {
-      asio::post(*context_, [this] { take_incoming(); });
-    }
+    hand_over({number, std::move(batch)});
     return true;
+  }
+
+  void announce(std::shared_ptr<const EventBatch> events) override {
+    const std::lock_guard lock(mutex_);
+    if (ready_ && !stopping_ && incoming_.size() < kIncomingMost) hand_over({std::nullopt, std::move(events)});
   }
 
   void stop(milliseconds grace) override {
@@ -91,9 +95,12 @@ class TcpSink final : public Sink, private ConnectionOwner {
     {
       const std::lock_guard lock(mutex_);
       status.connected = ready_;
+      status.state = state_;
+      status.since = state_since_;
       status.connects = connects_;
       status.attempts = attempts_;
       status.last_error = last_error_;
+      status.last_error_at = last_error_at_;
     }
     status.answers_pings = meter_.answers;
     status.events_received = meter_.events_received;
@@ -106,10 +113,18 @@ class TcpSink final : public Sink, private ConnectionOwner {
     if (const std::int64_t us = meter_.server_clock_ahead_us; us != Meter::kNone) {
       status.server_clock_ahead = std::chrono::microseconds{us};
     }
+    if (const std::int64_t us = meter_.certificate_expires_us; us != Meter::kNone)
+      status.certificate_expires = UtcMicros{us};
+    status.protocol = meter_.speaks_frames ? "protobuf" : "xml";
     return status;
   }
 
  private:
+  struct Incoming {
+    std::optional<BatchNumber> number;  ///< none: an announcement
+    std::shared_ptr<const EventBatch> batch;
+  };
+
   void run() {
     // Signals belong to the main thread.
     sigset_t all;
@@ -126,19 +141,37 @@ class TcpSink final : public Sink, private ConnectionOwner {
       const std::lock_guard lock(mutex_);
       if (stopping_) return;
       ++attempts_;
+      enter(SinkState::kConnecting);
     }
-    connection_ = make_tcp_connection(context_, options_, memory_, meter_, *this);
+    connection_ = make_connection();
     connection_->open();
   }
 
+  std::shared_ptr<Connection> make_connection() {
+    switch (options_.address.scheme) {
+      case Scheme::kTcp:
+      case Scheme::kTls: break;
+      case Scheme::kUdp: return make_datagram_connection(context_, options_, meter_, *this);
+      case Scheme::kFile: return make_file_connection(context_, options_, meter_, *this);
+    }
+    return make_stream_connection(context_, options_, memory_, meter_, *this);
+  }
+
+  /// Under the lock.
+  void hand_over(Incoming incoming) {
+    incoming_.push_back(std::move(incoming));
+    if (incoming_.size() == 1) asio::post(*context_, [this] { take_incoming(); });
+  }
+
   void take_incoming() {
-    std::vector<std::pair<BatchNumber, std::string>> batches;
+    std::vector<Incoming> batches;
     {
       const std::lock_guard lock(mutex_);
       batches.swap(incoming_);
     }
-    for (auto& [number, events] : batches) {
-      if (connection_) connection_->send(number, std::move(events));
+    for (auto& [number, batch] : batches) {
+      // It may end inside send(), which drops connection_.
+      if (const auto connection = connection_) connection->send(number, std::move(batch));
     }
   }
 
@@ -159,6 +192,19 @@ class TcpSink final : public Sink, private ConnectionOwner {
     if (const auto connection = connection_) connection->close(std::min(leave_after_, kLingerMost));
   }
 
+  /// Under the lock.
+  void note(std::string_view what) {
+    last_error_ = what;
+    last_error_at_ = system_now();
+  }
+
+  /// Under the lock. A round of tries that all fail is one state.
+  void enter(SinkState state) {
+    const bool trying = state != SinkState::kConnected && state_ != SinkState::kConnected;
+    state_ = state;
+    if (!trying) state_since_ = system_now();
+  }
+
   bool nothing_in_flight() const {
     const std::lock_guard lock(mutex_);
     return in_window_ == 0;
@@ -175,6 +221,7 @@ class TcpSink final : public Sink, private ConnectionOwner {
       const std::lock_guard lock(mutex_);
       ready_ = true;
       ++connects_;
+      enter(SinkState::kConnected);
     }
     listener_.sink_ready();
     listener_.sink_room();
@@ -195,6 +242,15 @@ class TcpSink final : public Sink, private ConnectionOwner {
     if (stopping() && nothing_in_flight()) asio::post(*context_, [this] { leave(); });
   }
 
+  void refused(BatchNumber batch, std::size_t index, std::string_view reason) override {
+    listener_.event_refused(batch, index, reason);
+  }
+
+  void trouble(std::string_view what) override {
+    const std::lock_guard lock(mutex_);
+    note(what);
+  }
+
   void never_answers(bool never) override { listener_.peer_never_answers(never); }
 
   void ended(std::string_view reason) override {
@@ -206,7 +262,10 @@ class TcpSink final : public Sink, private ConnectionOwner {
       leaving = stopping_;
       incoming_.clear();
       in_window_ = 0;
-      if (!leaving) last_error_ = reason;
+      if (!leaving) {
+        note(reason);
+        enter(SinkState::kWaiting);
+      }
     }
     connection_.reset();
     if (was_ready) listener_.sink_lost(reason);
@@ -243,15 +302,18 @@ class TcpSink final : public Sink, private ConnectionOwner {
   mutable std::mutex mutex_;  ///< all below
   bool ready_ = false, stopping_ = false;
   std::size_t in_window_ = 0;
-  std::vector<std::pair<BatchNumber, std::string>> incoming_;
+  std::vector<Incoming> incoming_;
   std::uint64_t connects_ = 0, attempts_ = 0;
+  SinkState state_ = SinkState::kConnecting;
+  UtcMicros state_since_ = system_now();
   std::string last_error_;
+  std::optional<UtcMicros> last_error_at_;
 };
 
 }  // namespace
 
-std::unique_ptr<Sink> make_tcp_sink(const SinkOptions& options, SinkListener& listener) {
-  return std::make_unique<TcpSink>(options, listener);
+std::unique_ptr<Sink> make_sink(const SinkOptions& options, SinkListener& listener) {
+  return std::make_unique<ConnectedSink>(options, listener);
 }
 
 }  // namespace detection::tak
