@@ -2,6 +2,7 @@
 """Subscribes to a TAK server with pytak (a real TAK client) for a test.
 
 usage: pytak_subscriber.py --url tcp://127.0.0.1:PORT --output FILE
+       pytak_subscriber.py --url tls://localhost:PORT --credentials FOLDER --output FILE    (tls.crt, tls.key, ca.crt)
 
 Reconnects for ever. Each event is parsed as XML and held against the rules of CoT (version, how, times, point); one line
 of JSON for each goes to FILE: {"uid", "time", "type", "connection"} and "bad" with the broken rules, if any. Pings and
@@ -97,14 +98,18 @@ class Subscriber:
         self.output.write(json.dumps(line) + "\n")
         self.output.flush()
 
-    async def one_connection(self, url: str) -> None:
-        parser = configparser.ConfigParser()
+    async def one_connection(self, url: str, credentials) -> None:
+        parser = configparser.ConfigParser(interpolation=None)
         parser["pytak"] = {
             "COT_URL": url,
             "PYTAK_NO_HELLO": "1",
             "MAX_IN_QUEUE": "1000000",  # a full queue drops its oldest
             "MAX_OUT_QUEUE": "10",
         }
+        if credentials:
+            parser["pytak"]["PYTAK_TLS_CLIENT_CERT"] = str(credentials / "tls.crt")
+            parser["pytak"]["PYTAK_TLS_CLIENT_KEY"] = str(credentials / "tls.key")
+            parser["pytak"]["PYTAK_TLS_CLIENT_CAFILE"] = str(credentials / "ca.crt")
         tool = pytak.CLITool(parser["pytak"])
         await tool.setup()
         self.connections += 1
@@ -137,17 +142,17 @@ class Subscriber:
         tool.add_tasks({Taker(tool.rx_queue, config), Watcher(tool.rx_queue, config)})
         await tool.run()
 
-    async def run(self, url: str) -> None:
+    async def run(self, url: str, credentials) -> None:
         while True:
             try:
-                await self.one_connection(url)
+                await self.one_connection(url, credentials)
             except (OSError, ConnectionError, asyncio.IncompleteReadError):
                 pass
             await asyncio.sleep(0.05)
 
 
-async def subscribe(url: str, subscriber: Subscriber) -> None:
-    task = asyncio.ensure_future(subscriber.run(url))
+async def subscribe(url: str, credentials, subscriber: Subscriber) -> None:
+    task = asyncio.ensure_future(subscriber.run(url, credentials))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         await task
@@ -159,10 +164,11 @@ def main() -> int:
     options = argparse.ArgumentParser(description="a pytak subscriber for a test")
     options.add_argument("--url", required=True)
     options.add_argument("--output", required=True, type=pathlib.Path)
+    options.add_argument("--credentials", type=pathlib.Path)
     arguments = options.parse_args()
     with open(arguments.output, "a", encoding="ascii") as output:
         subscriber = Subscriber(output)
-        asyncio.run(subscribe(arguments.url, subscriber))
+        asyncio.run(subscribe(arguments.url, arguments.credentials, subscriber))
     summary = {
         "events": subscriber.events,
         "uids": len(subscriber.uids),

@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -13,6 +15,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <ctime>
 #include <map>
@@ -63,10 +66,17 @@ std::string pong() {
 
 }  // namespace
 
+struct FreeTls {
+  void operator()(SSL* ssl) const noexcept { SSL_free(ssl); }
+  void operator()(SSL_CTX* context) const noexcept { SSL_CTX_free(context); }
+};
+
 struct FastSink::Impl {
   struct Connection {
     int fd = -1;
-    std::string text;  ///< the beginning of an event that has not ended
+    std::unique_ptr<SSL, FreeTls> ssl;  ///< none: plain
+    bool dry = false;                   ///< nothing more could be read
+    std::string text;                   ///< the beginning of an event that has not ended
     std::string unsent;
     std::uint64_t bytes = 0;
     std::uint64_t read = 0;         ///< events read and not answered for
@@ -74,6 +84,7 @@ struct FastSink::Impl {
   };
 
   FastSinkOptions options;
+  std::unique_ptr<SSL_CTX, FreeTls> tls;
   int listener = -1, epoll = -1, wake = -1;
   std::thread thread;
   std::map<int, Connection> connections;
@@ -140,7 +151,13 @@ struct FastSink::Impl {
       const int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
       if (fd < 0) return;
       accepted.fetch_add(1);
-      connections[fd].fd = fd;
+      auto& connection = connections[fd];
+      connection.fd = fd;
+      if (tls) {
+        connection.ssl.reset(SSL_new(tls.get()));
+        SSL_set_fd(connection.ssl.get(), fd);
+        SSL_set_accept_state(connection.ssl.get());
+      }
       watch(fd);
     }
   }
@@ -156,16 +173,39 @@ struct FastSink::Impl {
     while (!connections.empty()) drop(connections.begin()->first);
   }
 
+  enum class Got { kBytes, kNothingNow, kEnd };
+  static Got receive(Connection& connection, char* to, std::size_t room, std::size_t& count) {
+    if (!connection.ssl) {
+      const auto got = ::recv(connection.fd, to, room, 0);
+      if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Got::kNothingNow;
+      count = got > 0 ? static_cast<std::size_t>(got) : 0;
+      return got > 0 ? Got::kBytes : Got::kEnd;
+    }
+    ERR_clear_error();
+    const int result = SSL_read_ex(connection.ssl.get(), to, room, &count);
+    if (result == 1) return Got::kBytes;
+    return SSL_get_error(connection.ssl.get(), result) == SSL_ERROR_WANT_READ ? Got::kNothingNow : Got::kEnd;
+  }
+
   /// False when the connection has ended.
   bool serve(Connection& connection) {
+    // What TLS has read ahead, epoll does not tell of.
+    do {
+      if (!serve_once(connection)) return false;
+    } while (connection.ssl && !connection.dry);
+    return true;
+  }
+
+  bool serve_once(Connection& connection) {
     std::size_t room = buffer.size();
     const auto limit = cut_after.load();
     if (limit > 0) room = std::min<std::size_t>(room, limit > connection.bytes ? limit - connection.bytes : 1);
-    const auto count = ::recv(connection.fd, buffer.data(), room, 0);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return true;
-    if (count <= 0) return false;
-    connection.bytes += static_cast<std::uint64_t>(count);
-    connection.text.append(buffer.data(), static_cast<std::size_t>(count));
+    std::size_t count = 0;
+    const Got got = receive(connection, buffer.data(), room, count);
+    connection.dry = got == Got::kNothingNow;
+    if (got != Got::kBytes) return connection.dry;
+    connection.bytes += count;
+    connection.text.append(buffer.data(), count);
     take_events(connection);
     if (reply.load() == PingReply::kSilent) received(connection);
     if (limit > 0 && connection.bytes >= limit) {
@@ -226,6 +266,15 @@ struct FastSink::Impl {
 
   static bool flush(Connection& connection) {
     while (!connection.unsent.empty()) {
+      if (connection.ssl) {
+        std::size_t sent = 0;
+        ERR_clear_error();
+        const int result =
+            SSL_write_ex(connection.ssl.get(), connection.unsent.data(), connection.unsent.size(), &sent);
+        if (result != 1) return SSL_get_error(connection.ssl.get(), result) == SSL_ERROR_WANT_WRITE;
+        connection.unsent.erase(0, sent);
+        continue;
+      }
       const auto sent = ::send(connection.fd, connection.unsent.data(), connection.unsent.size(), MSG_NOSIGNAL);
       // What does not fit goes out after the next read: a pong is small and its peer reads.
       if (sent < 0) return errno == EAGAIN || errno == EINTR;
@@ -236,9 +285,19 @@ struct FastSink::Impl {
 };
 
 FastSink::FastSink(const FastSinkOptions& options)
-    : port_(options.port != 0 ? options.port : free_port()), impl_(std::make_unique<Impl>()) {
+    : port_(options.port != 0 ? options.port : free_port()),
+      tls_(!options.certificate.empty()),
+      impl_(std::make_unique<Impl>()) {
   impl_->options = options;
   impl_->reply.store(options.reply);
+  if (!tls_) return;
+  (void)std::signal(SIGPIPE, SIG_IGN);  // OpenSSL's socket BIO writes without MSG_NOSIGNAL
+  impl_->tls.reset(SSL_CTX_new(TLS_server_method()));
+  SSL_CTX* const context = impl_->tls.get();
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  if (SSL_CTX_use_certificate_chain_file(context, options.certificate.c_str()) != 1 ||
+      SSL_CTX_use_PrivateKey_file(context, options.key.c_str(), SSL_FILETYPE_PEM) != 1)
+    throw std::runtime_error("FastSink cannot use " + options.certificate.string());
 }
 
 FastSink::~FastSink() {

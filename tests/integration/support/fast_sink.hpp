@@ -1,9 +1,10 @@
 #pragma once
-// A TAK server for tests: one thread, epoll, plain TCP on 127.0.0.1. It splits its input at </event>, answers pings as
+// A TAK server for tests: one thread, epoll, TCP or TLS on 127.0.0.1. It splits its input at </event>, answers pings as
 // TAK Server does, and counts an event as received only when it answered a ping that followed it: what it had read
 // before its connection was cut is nobody's promise.
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -19,7 +20,8 @@ enum class PingReply : std::uint8_t {
 struct FastSinkOptions {
   std::uint16_t port = 0;  ///< 0: one from free_port()
   PingReply reply = PingReply::kPong;
-  bool record_uids = true;  ///< false: events are only counted
+  bool record_uids = true;                     ///< false: events are only counted
+  std::filesystem::path certificate{}, key{};  ///< PEM; then it speaks TLS, and its name is localhost
 };
 
 class FastSink {
@@ -40,7 +42,9 @@ class FastSink {
   void reply_with(PingReply reply);
 
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-  [[nodiscard]] std::string url() const { return "tcp://127.0.0.1:" + std::to_string(port_); }
+  [[nodiscard]] std::string url() const {
+    return (tls_ ? "tls://localhost:" : "tcp://127.0.0.1:") + std::to_string(port_);
+  }
 
   // Any thread, also while it runs.
   [[nodiscard]] std::uint64_t events() const noexcept;       ///< received (see above), repeats counted
@@ -58,6 +62,7 @@ class FastSink {
  private:
   struct Impl;
   std::uint16_t port_;
+  bool tls_;
   std::unique_ptr<Impl> impl_;
 };
 
