@@ -30,7 +30,7 @@ class TableOptions {
       added->type_name(std::string(spec.value_name))->take_all();
       if (!spec.many) added->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
       // One value each time, so that a following positional is not swallowed.
-      if (spec.many) added->allow_extra_args(false);
+      added->allow_extra_args(false);
       if (!spec.fallback.empty()) added->default_str(std::string(spec.fallback));
     }
   }

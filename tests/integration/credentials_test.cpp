@@ -70,6 +70,11 @@ TEST(Credentials, TheFirstAdminKeyComesFromTheCommandAndWorksBesideServe) {
   EXPECT_EQ(status_with(service, renewed), 200);
   EXPECT_EQ(status_with(service, admin), 200) << "24 hours of grace";
   EXPECT_EQ(run({binary().string(), "audit", "verify", "--data-dir", service.data_dir().string()}).exit.code, 0);
+  // An option takes one value, and leaves what follows it alone.
+  EXPECT_EQ(run({binary().string(), "key", "rotate", "--data-dir", service.data_dir().string(), text_of(third, "id"),
+                 "--json"})
+                .exit.code,
+            0);
   // After a restart everything is as it was.
   service.kill();
   service.start();
