@@ -52,6 +52,13 @@ Result<std::vector<std::string>> toml_values(const OptionSpec& spec, const toml:
   return values;
 }
 
+/// A URL may hold one, by mistake: it is not repeated where everybody reads it.
+std::string without_password(const std::string& text) {
+  const auto scheme = text.find("://"), at = text.find('@');
+  if (scheme == std::string::npos || at == std::string::npos || at < scheme) return text;
+  return text.substr(0, scheme + 3) + "***" + text.substr(at);
+}
+
 using FileValues = std::map<std::string, std::vector<std::string>, std::less<>>;
 
 Result<FileValues> read_file(const std::string& path) {
@@ -137,7 +144,7 @@ Result<Configuration> Configuration::load(const Flags& flags, const Environment&
           complaints.append(complaints.empty() ? "" : "\n")
               .append(place)
               .append(" '")
-              .append(text)
+              .append(without_password(text))
               .append("': ")
               .append(*wrong);
     configuration.values_.emplace(spec.name, std::move(value));

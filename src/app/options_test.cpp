@@ -90,6 +90,13 @@ TEST(Options, EveryWrongValueIsNamedAtOnceWithItsPlace) {
   EXPECT_THAT(loaded.error().detail, HasSubstr("cot_stale 'soon'"));
 }
 
+TEST(Options, APasswordInAUrlIsNotRepeated) {
+  const auto loaded = Configuration::load({{"tak-sink", {"hq=tls://user:geheim@h:8089"}}}, environment({}));
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(loaded.error().detail, HasSubstr("--tak-sink 'hq=tls://***@h:8089'"));
+  EXPECT_THAT(loaded.error().detail, ::testing::Not(HasSubstr("geheim")));
+}
+
 TEST(Options, WrongFilesAreRefusedWithTheirLine) {
   const struct {
     const char* text;
