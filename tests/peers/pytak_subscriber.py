@@ -103,7 +103,7 @@ class Subscriber:
         parser["pytak"] = {
             "COT_URL": url,
             "PYTAK_NO_HELLO": "1",
-            "MAX_IN_QUEUE": "1000000",  # a full queue drops its oldest
+            "MAX_IN_QUEUE": "4000000",  # a full queue drops its oldest
             "MAX_OUT_QUEUE": "10",
         }
         if credentials:

@@ -96,7 +96,9 @@ void Cottak::start() {
   server_.reset();
   const auto output = dir_.path() / std::to_string(starts_++);
   std::vector<std::string> command{(kRoot / ".cache/cottak/cottak_peer").string(),
-                                   "tcp=127.0.0.1:" + std::to_string(tcp_port_), "versions=1", "queue=200000"};
+                                   "tcp=127.0.0.1:" + std::to_string(tcp_port_), "versions=1",
+                                   // A full one drops silently, and a reader in Python falls behind in a storm.
+                                   "queue=2000000"};
   if (certificates_ != nullptr) {
     command.push_back("tls=127.0.0.1:" + std::to_string(tls_port_));
     command.push_back("cert=" + certificates_->file("server.crt"));
