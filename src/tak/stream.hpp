@@ -1,7 +1,7 @@
 #pragma once
 // The bytes of one connected socket, plain or through TLS (private to this room). Everything runs on the thread of the
 // io_context. One write and one read at a time; what is called back keeps its owner alive by itself. After close()
-// every callback in wait is called once more, with a failure.
+// a callback in wait may be called once more, with a failure, or be dropped.
 
 #include <cstddef>
 #include <cstdint>

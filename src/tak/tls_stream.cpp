@@ -89,11 +89,26 @@ class TlsStream final : public Stream, public std::enable_shared_from_this<TlsSt
   void close() override {
     SystemError ignored;
     socket_.close(ignored);
+    // They own who owns us: kept, a thread that stops before they are called would leave a circle behind.
+    const auto opened = std::exchange(opened_, nullptr);
+    const auto wrote = std::exchange(wrote_, nullptr);
+    const auto read = std::exchange(read_, nullptr);
   }
 
   int descriptor() override { return socket_.native_handle(); }
 
  private:
+  // Nobody is told after close().
+  void tell_opened(const std::string& failure) {
+    if (const auto done = std::exchange(opened_, nullptr)) done(failure);
+  }
+  void tell_wrote(const std::string& failure, std::size_t bytes) {
+    if (const auto done = std::exchange(wrote_, nullptr)) done(failure, bytes);
+  }
+  void tell_read(const std::string& failure, std::string_view bytes) {
+    if (const auto done = std::exchange(read_, nullptr)) done(failure, bytes);
+  }
+
   /// Whole events up to kRecordBytes; a longer one goes alone, in as many records as it needs.
   static std::size_t record_end(const Outgoing& outgoing, std::size_t from) {
     const auto next = std::upper_bound(outgoing.ends.begin(), outgoing.ends.end(), from);
@@ -112,11 +127,11 @@ class TlsStream final : public Stream, public std::enable_shared_from_this<TlsSt
     const int result = SSL_do_handshake(ssl_.get());
     const int reason = SSL_get_error(ssl_.get(), result);
     flush();
-    if (result == 1) return std::exchange(opened_, nullptr)({});
-    if (reason != SSL_ERROR_WANT_READ) return std::exchange(opened_, nullptr)(why());
+    if (result == 1) return tell_opened({});
+    if (reason != SSL_ERROR_WANT_READ) return tell_opened(why());
     receive([self = shared_from_this()](const std::string& failure) {
       if (failure.empty()) return self->handshake();
-      std::exchange(self->opened_, nullptr)(failure == kClosedByPeer ? TlsContext::explain(self->ssl_.get()) : failure);
+      self->tell_opened(failure == kClosedByPeer ? TlsContext::explain(self->ssl_.get()) : failure);
     });
   }
 
@@ -126,7 +141,7 @@ class TlsStream final : public Stream, public std::enable_shared_from_this<TlsSt
     char* data = nullptr;
     const long bytes = BIO_get_mem_data(to_network_, &data);
     if (bytes <= 0) {
-      if (wrote_) std::exchange(wrote_, nullptr)({}, std::exchange(written_plain_, 0));
+      if (wrote_) tell_wrote({}, std::exchange(written_plain_, 0));
       if (!saying_goodbye_) return;
       SystemError ignored;
       socket_.shutdown(Socket::shutdown_send, ignored);
@@ -148,7 +163,7 @@ class TlsStream final : public Stream, public std::enable_shared_from_this<TlsSt
       return asio::post(socket_.get_executor(),
                         [self = shared_from_this(), error, turns] { self->write_failed(error, turns - 1); });
     }
-    if (wrote_) std::exchange(wrote_, nullptr)(why_not_written(error), 0);
+    if (wrote_) tell_wrote(why_not_written(error), 0);
   }
 
   /// Under TLS 1.3 the refusal of our certificate may lie unread before the reset that ended the write.
@@ -189,7 +204,7 @@ class TlsStream final : public Stream, public std::enable_shared_from_this<TlsSt
     if (all > 0) {
       ever_read_ = true;
       return asio::post(socket_.get_executor(), [self = shared_from_this(), all] {
-        std::exchange(self->read_, nullptr)({}, std::string_view(self->plain_in_.data(), all));
+        self->tell_read({}, std::string_view(self->plain_in_.data(), all));
       });
     }
     if (reason == SSL_ERROR_WANT_READ) {
@@ -197,11 +212,11 @@ class TlsStream final : public Stream, public std::enable_shared_from_this<TlsSt
         if (failed.empty()) return self->take_plain();
         // Under TLS 1.3 a server refuses our certificate only now, some without a word.
         const bool unexplained = failed == kClosedByPeer && !self->ever_read_;
-        std::exchange(self->read_, nullptr)(unexplained ? TlsContext::explain(self->ssl_.get()) : failed, {});
+        self->tell_read(unexplained ? TlsContext::explain(self->ssl_.get()) : failed, {});
       });
     }
     asio::post(socket_.get_executor(), [self = shared_from_this(), failure] {
-      std::exchange(self->read_, nullptr)(failure.empty() ? std::string(kClosedByPeer) : failure, {});
+      self->tell_read(failure.empty() ? std::string(kClosedByPeer) : failure, {});
     });
   }
 

@@ -311,7 +311,7 @@ TEST_F(AuditTest, AWriterBesideMakesTheDatabaseWhereThereIsNone) {
     std::mutex mutex;
     std::vector<std::string> failures;
     for (int i = 0; i < 6; ++i)
-      threads.emplace_back([&] {
+      threads.emplace_back([&, i] {
         auto store = open(i == 0 ? o : command);  // one of them serves
         auto done = store ? (*store)->record({.type = "key_created"}) : std::unexpected(store.error());
         const std::lock_guard lock(mutex);
