@@ -25,7 +25,7 @@ void check_claims_of(std::string_view payload) {
   }
   const auto& who = claims->principal;
   require(!who.subject.empty() && who.subject.size() <= 128);
-  require(who.jti.size() <= kJtiBytesMost);
+  require(who.jti.size() <= 4 * kJtiCharactersMost);  // bytes of UTF-8
   require(who.expires > kNow);
   require(who.api_key_id.empty() || who.api_key_id.size() == 16);
 }
