@@ -18,6 +18,7 @@
 #include "integration/support/fast_sink.hpp"
 #include "integration/support/requests.hpp"
 #include "integration/support/service.hpp"
+#include "tak/test_certificates.hpp"
 
 namespace detection::bench {
 namespace {
@@ -324,13 +325,19 @@ class ServiceBench {
     tak_tls();
   }
 
-  /// The same over TLS 1.3, mutual.
+  /// The same over TLS: the server's certificate is checked, ours is sent where it asks.
   void tak_tls() {
-    const tak::TestAuthority authority;
-    const auto server = authority.server_certificate("localhost");
-    FastSink sink({.record_uids = false, .certificate = server.certificate, .key = server.key});
-    const auto credentials = authority.credentials_folder("bench");
-    Service service = make_service({sink.url() + "?credentials=" + credentials.string()});
+    const tak::testing::TestAuthority authority("bench authority");
+    const tak::testing::TemporaryFolder folder;
+    const auto server = authority.server(), client = authority.client("bench");
+    FastSink sink({.record_uids = false,
+                   .certificate = folder.write("server.crt", server.certificate),
+                   .key = folder.write("server.key", server.key)});
+    folder.write("ca.crt", authority.certificate());
+    folder.write("tls.crt", client.certificate);
+    folder.write("tls.key", client.key);
+    // The sink is called tak, as everywhere here.
+    Service service = make_service({sink.url() + "?credentials=" + folder.path().string()});
     start(service);
     std::vector<double> rates, firsts;
     double events = 0;
