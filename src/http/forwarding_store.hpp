@@ -71,6 +71,13 @@ class ForwardingStore : public store::Store {
   Result<store::FeedPage> feed(std::string_view cursor, std::size_t limit) override {
     return inner_->feed(cursor, limit);
   }
+  Result<std::optional<std::string>> active_slot() override { return inner_->active_slot(); }
+  Result<void> set_active_slot(std::string_view slot, std::string_view actor) override {
+    return inner_->set_active_slot(slot, actor);
+  }
+  Result<std::vector<store::SharedUsage>> share_usage(const std::vector<store::SharedUsage>& spent) override {
+    return inner_->share_usage(spent);
+  }
   void on_commit(std::function<void()> listener) override { inner_->on_commit(std::move(listener)); }
   void on_due(std::function<void()> listener) override { inner_->on_due(std::move(listener)); }
   store::StoreStatus status() override { return inner_->status(); }

@@ -91,6 +91,9 @@ class MemoryStore final : public store::Store {
   void set_tombstone_signer(store::TombstoneSigner) override {}
   Result<std::string> feed_head() override { return no(); }
   Result<store::FeedPage> feed(std::string_view, std::size_t) override { return no(); }
+  Result<std::optional<std::string>> active_slot() override { return no(); }
+  Result<void> set_active_slot(std::string_view, std::string_view) override { return no(); }
+  Result<std::vector<store::SharedUsage>> share_usage(const std::vector<store::SharedUsage>&) override { return no(); }
   void on_commit(std::function<void()>) override {}
   void on_due(std::function<void()>) override {}
   store::StoreStatus status() override { return {}; }

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "detection/json_writer.hpp"
+
 namespace detection::store {
 namespace {
 
@@ -36,6 +38,18 @@ std::string_view omit_reason_name(OmitReason reason) noexcept {
     case OmitReason::kStale: return "stale";
   }
   return "filtered";
+}
+
+AuditEntry release_entry(std::string_view slot, std::string_view actor) {
+  AuditEntry entry{.type = "config_loaded", .actor = std::string(actor), .detail_json = {}};
+  json::Writer w(entry.detail_json);
+  w.begin_object();
+  w.key("setting");
+  w.string("release.active_slot");
+  w.key("value");
+  w.string(slot);
+  w.end_object();
+  return entry;
 }
 
 std::string tombstone_text(const Tombstone& t) {

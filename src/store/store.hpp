@@ -1,6 +1,6 @@
 #pragma once
-// The durable record: detections, the outbox spoken of in claims, the audit chain. One interface, several engines
-// (sqlite/ now, postgres/ later); tests/contract runs one suite against each.
+// The durable record: detections, the outbox spoken of in claims, the audit chain. One interface, two engines
+// (sqlite/, postgres/) over one logic (sql/); tests/contract runs one suite against each.
 //
 // Threads: every function may be called from any thread. submit() never blocks; the others may wait for the disk.
 // Failures are values; a failed commit acknowledges nobody.
@@ -86,6 +86,8 @@ struct CommitJob {
   CommitHome* home = nullptr;
   void* context = nullptr;            ///< the caller's own
   std::vector<CommitResult> results;  ///< one per item, in order, when there is no error
+  /// Durable in the spool of this process only, until the store takes it (spool/). Results then have no sequence.
+  bool spooled = false;
   /// kStoreUnavailable or kCapacityExceeded; kInternal when the job itself cannot be stored (a number that is not
   /// finite, say): trying again does not help.
   std::optional<Error> error;
@@ -119,6 +121,8 @@ struct Claim {
   std::string sink;
   std::uint64_t number = 0;  ///< names the claim within its store
   std::vector<OutboxItem> items;
+  /// Nothing of it may be sent after this moment: another process may have the sink by then. None: no limit.
+  std::optional<std::chrono::steady_clock::time_point> good_until{};
 };
 
 /// How a sink knows that a batch arrived.
@@ -211,6 +215,9 @@ struct AuditEntry {
   std::optional<Uuid> subject{};
   std::string detail_json = "{}";
 };
+
+/// What set_active_slot() is audited as.
+[[nodiscard]] AuditEntry release_entry(std::string_view slot, std::string_view actor);
 
 struct AuditFilter {
   std::optional<std::string> type{};  ///< as in AuditEvent
@@ -320,11 +327,34 @@ struct AuditVerdict {
   std::optional<std::string> first_bad{};  ///< which record and why
 };
 
+/// What waits on this process's own disk for the store to come back.
+struct SpoolStatus {
+  std::int64_t items = 0, capacity_items = 0;
+  std::int64_t bytes = 0, capacity_bytes = 0;
+  std::optional<UtcMicros> oldest{};  ///< when it was received
+  std::int64_t conflicts = 0;         ///< kept: the store has another content under their ids
+};
+
+/// The release fence: which slot's processes deliver.
+struct ReleaseStatus {
+  std::string slot;                          ///< of this process; empty: it has none and always delivers
+  std::optional<std::string> active_slot{};  ///< none: no slot was ever set
+  bool delivers = true;                      ///< this process may, as far as it knows now
+};
+
 struct StoreStatus {
-  bool writable = false;
+  bool writable = false;        ///< by the store itself; see `spool` for what can be taken all the same
   std::string reason;           ///< when it is not
   std::int64_t detections = 0;  ///< highest sequence
   std::size_t waiting = 0;      ///< jobs in front of the writer
+  std::optional<SpoolStatus> spool{};
+  ReleaseStatus release{};
+};
+
+/// What one process counted of a limit that all share (see Store::share_usage).
+struct SharedUsage {
+  std::string key;    ///< opaque, at most 64 bytes
+  double tokens = 0;  ///< spent since the last call
 };
 
 class Store {
@@ -420,6 +450,15 @@ class Store {
   [[nodiscard]] virtual Result<FeedPage> feed(std::string_view cursor, std::size_t limit) = 0;
   /// Called (on the writer's thread) after each commit; must not block.
   virtual void on_commit(std::function<void()> listener) = 0;
+
+  /// The slot that delivers; none: it was never set. What is set is durable when it returns, with its audit record, and
+  /// known to every process within 2 s.
+  [[nodiscard]] virtual Result<std::optional<std::string>> active_slot() = 0;
+  [[nodiscard]] virtual Result<void> set_active_slot(std::string_view slot, std::string_view actor) = 0;
+
+  /// Adds what this process spent of limits that all processes share, and says what the others spent of each key since
+  /// the last call (only keys they used). Not durable. A store of one process answers nothing.
+  [[nodiscard]] virtual Result<std::vector<SharedUsage>> share_usage(const std::vector<SharedUsage>& spent) = 0;
 
   /// Called (on the writer's thread) after each commit that made something due; must not block.
   virtual void on_due(std::function<void()> listener) = 0;

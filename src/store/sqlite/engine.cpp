@@ -234,6 +234,25 @@ class SqliteStore final : public Store {
     return sqlite::revoked_tokens(**reader);
   }
 
+  Result<std::optional<std::string>> active_slot() override {
+    auto reader = readers_.lease();
+    if (!reader) return std::unexpected(std::move(reader.error()));
+    return (*reader)->text("SELECT active_slot FROM release");
+  }
+  Result<void> set_active_slot(std::string_view slot, std::string_view actor) override {
+    return commit_with(release_entry(slot, actor), [slot](Database& db, UtcMicros) {
+      return db
+          .query(
+              "INSERT INTO release (number, active_slot) VALUES (1, ?) ON CONFLICT (number) DO UPDATE SET "
+              "active_slot = excluded.active_slot")
+          .bind(slot)
+          .run();
+    });
+  }
+  Result<std::vector<SharedUsage>> share_usage(const std::vector<SharedUsage>&) override {
+    return std::vector<SharedUsage>();
+  }
+
   void on_due(std::function<void()> listener) override {
     if (write_) write_->writer.on_due(std::move(listener));
   }

@@ -260,6 +260,11 @@ CREATE TRIGGER retry_comes AFTER INSERT ON retry WHEN new.in_log = 0
 CREATE TRIGGER retry_goes AFTER DELETE ON retry WHEN old.in_log = 0
   BEGIN UPDATE sink SET waiting_late = waiting_late - 1 WHERE number = old.sink; END;
 )sql",
+    // 5: the release fence.
+    R"sql(
+-- Which slot's processes deliver; a process without a slot (all of this engine's) does not ask.
+CREATE TABLE release (number INTEGER PRIMARY KEY CHECK (number = 1), active_slot TEXT NOT NULL) STRICT;
+)sql",
 };
 
 std::unexpected<Error> refuse(const std::filesystem::path& file, const std::string& why) {
