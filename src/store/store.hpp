@@ -334,6 +334,7 @@ struct SpoolStatus {
   std::int64_t bytes = 0, capacity_bytes = 0;
   std::optional<UtcMicros> oldest{};  ///< when it was received
   std::int64_t conflicts = 0;         ///< kept: the store has another content under their ids
+  bool writable = true;               ///< its disk took what it was given last
 };
 
 /// The release fence: which slot's processes deliver.
