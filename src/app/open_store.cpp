@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "pipeline/sink_settings.hpp"
+#include "store/spool/spool.hpp"
 #include "store/sqlite/engine.hpp"
 
 namespace detection::app {
@@ -32,6 +34,19 @@ Result<std::unique_ptr<store::Store>> open_sqlite(const Configuration& configura
     options.audit_chain = kCommandProcess;
   }
   return store::sqlite::open(options);
+}
+
+store::spool::Options spool_options(const Configuration& configuration, const StoreWatchers& watchers) {
+  store::spool::Options options;
+  options.directory = configuration.text("data-dir");
+  // The checks of the table have accepted these texts already.
+  options.items_most = pipeline::parse_bytes(configuration.text("spool-max-items")).value_or(options.items_most);
+  options.bytes_most = pipeline::parse_bytes(configuration.text("spool-max-bytes")).value_or(options.bytes_most);
+  options.drain_time = configuration.duration("shutdown-grace");
+  options.slot = configuration.text("slot");
+  options.metrics = watchers.metrics;
+  options.log = watchers.log;
+  return options;
 }
 
 }  // namespace
@@ -70,7 +85,10 @@ store::postgres::Options database_options(const Configuration& configuration, St
 Result<std::unique_ptr<store::Store>> open_store(const Configuration& configuration, StoreRole role,
                                                  const StoreWatchers& watchers) {
   if (!uses_database(configuration)) return open_sqlite(configuration, role, watchers.metrics);
-  return store::postgres::open(database_options(configuration, role, watchers.metrics));
+  const auto options = database_options(configuration, role, watchers.metrics);
+  if (role != StoreRole::kServe) return store::postgres::open(options);
+  return store::spool::open([options] { return store::postgres::open(options); },
+                            spool_options(configuration, watchers));
 }
 
 }  // namespace detection::app

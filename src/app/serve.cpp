@@ -166,13 +166,16 @@ class Server {
       announcer_ = std::make_unique<pipeline::Announcer>(std::move(options), *acceptor_, cameras_, courier_pointers());
       announcer_->start();
     }
-    if (auto recorded =
-            store_->record({"config_loaded", "INFO", "system", std::nullopt, loaded_configuration(configuration_)});
-        !recorded)
-      return recorded;
+    store::AuditEntry loaded{"config_loaded", "INFO", "system", std::nullopt, loaded_configuration(configuration_)};
+    const auto recorded = store_->record(loaded);
+    // A database that is away is no reason not to serve: the spool takes detections.
+    const bool later =
+        !recorded && uses_database(configuration_) && recorded.error().code == ErrorCode::kStoreUnavailable;
+    if (!recorded && !later) return recorded;
     std::optional<milliseconds> retention;
     if (configuration_.text("audit-retention") != "off") retention = configuration_.duration("audit-retention");
     audit_keeper_ = std::make_unique<AuditKeeper>(*store_, retention, metrics_, log_);
+    if (later) audit_keeper_->record_when_it_can(std::move(loaded));
     audit_keeper_->start();
     return {};
   }

@@ -120,8 +120,8 @@ TEST(RateSharing, WithoutExchangesEachLimitsByItself) {
   EXPECT_NEAR(most_over_rate(allowed), (kProcesses - 1) * kRate_per_s * 60 + kProcesses * kBurst, kProcesses * kBurst);
   // What was used while the store was away is not told later: nobody starts in debt for it.
   for (auto& process : all) {
-    process->store.away = false;
     process->sharing.exchange(read_time);
+    process->store.away = false;
   }
   the_time += seconds{5};
   for (auto& process : all) process->sharing.exchange(read_time);
