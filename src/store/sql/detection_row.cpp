@@ -7,9 +7,7 @@
 namespace detection::store::sql {
 namespace {
 
-constexpr std::size_t kMeasures = 14;
 using Measures = std::array<double, kMeasures>;
-using MeasureBytes = std::array<std::uint8_t, kMeasures * 8>;
 
 constexpr std::int64_t kExercise = 1, kHaeKnown = 2, kGrazing = 4, kOutsideImage = 8;
 constexpr int kSourceShift = 8, kReasonsShift = 16;
@@ -91,40 +89,64 @@ bool copy_exactly(std::span<const std::uint8_t> from, Bytes& to) {
 
 }  // namespace
 
-Result<bool> insert(Database& db, const DetectionRow& row) {
+MeasureBytes packed_measures(const LocatedDetection& located) {
+  return pack(measures_of(located));
+}
+
+Result<void> put_columns(const DetectionRow& row, const MeasureBytes& measures, ColumnSink& to) {
   const auto& d = row.located;
-  const auto measures = measures_of(d);
-  if (!all_finite(d, measures))
+  if (!all_finite(d, unpack(measures)))
     return fail(ErrorCode::kInternal, "the store refused a record: a number of it is not finite");
-  const auto packed = pack(measures);
-  auto q = db.query(
-      "INSERT INTO detection (seq, id, disposition, flag, observed, received, lat, lon, hae, ce90, le90, "
-      "ai_confidence, "
-      "object_class, source, camera_id, track_id, cot_uid, cot_type, marks, measures, content_sha256, accepted_in, "
-      "request_json) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING");
-  q.bind(row.sequence)
-      .bind(d.id.bytes)
-      .bind(std::int64_t{static_cast<std::uint8_t>(row.disposition)})
-      .bind(std::int64_t{static_cast<std::uint8_t>(d.verdict.flag)})
-      .bind(d.observed.count)
-      .bind(d.received.count)
-      .bind(d.fix.position.lat_deg)
-      .bind(d.fix.position.lon_deg)
-      .bind(hae_of(d))
-      .bind(d.fix.ce90_m)
-      .bind(d.fix.le90_m)
-      .bind(d.ai_confidence)
-      .bind(d.object_class)
-      .bind(d.source)
-      .bind(d.camera_id)
-      .bind(d.track_id)
-      .bind(d.cot_uid)
-      .bind(d.cot_type)
-      .bind(marks_of(d))
-      .bind(packed)
-      .bind(row.content_sha256)
-      .bind(row.accepted_in)
-      .bind(row.request_json);
+  to.put(row.sequence);
+  to.put(d.id.bytes);
+  to.put(std::int64_t{static_cast<std::uint8_t>(row.disposition)});
+  to.put(std::int64_t{static_cast<std::uint8_t>(d.verdict.flag)});
+  to.put(d.observed.count);
+  to.put(d.received.count);
+  to.put(d.fix.position.lat_deg);
+  to.put(d.fix.position.lon_deg);
+  to.put(hae_of(d));
+  to.put(d.fix.ce90_m);
+  to.put(d.fix.le90_m);
+  to.put(d.ai_confidence);
+  to.put(d.object_class);
+  to.put(d.source);
+  to.put(d.camera_id);
+  to.put(d.track_id);
+  to.put(d.cot_uid);
+  to.put(d.cot_type);
+  to.put(marks_of(d));
+  to.put(measures);
+  to.put(row.content_sha256);
+  to.put(row.accepted_in);
+  to.put(row.request_json);
+  return {};
+}
+
+namespace {
+
+class Parameters final : public ColumnSink {
+ public:
+  explicit Parameters(Query& q) : q_(q) {}
+  using ColumnSink::put;
+  void put(std::int64_t value) override { q_.bind(value); }
+  void put(double value) override { q_.bind(value); }
+  void put(std::string_view text) override { q_.bind(text); }
+  void put(std::span<const std::uint8_t> bytes) override { q_.bind(bytes); }
+  void put_null() override { q_.bind_null(); }
+
+ private:
+  Query& q_;
+};
+
+}  // namespace
+
+Result<bool> insert(Database& db, const DetectionRow& row) {
+  const auto measures = packed_measures(row.located);
+  auto q = db.query("INSERT INTO detection (" DETECTION_INSERT_COLUMNS
+                    ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING");
+  Parameters parameters(q);
+  if (auto done = put_columns(row, measures, parameters); !done) return std::unexpected(std::move(done.error()));
   if (auto done = q.run(); !done) return std::unexpected(std::move(done.error()));
   return db.changes() == 1;
 }

@@ -7,15 +7,8 @@
 #include "store/sql/limits.hpp"
 
 namespace detection::store::sql {
-namespace {
-
-/// Acceptances are remembered by their detections; every so often their chain's head is as well.
-constexpr std::int64_t kRememberEvery = 1024;
-
-}  // namespace
-
 Result<void> Ledger::load_chain() {
-  {
+  if (!db_.is_postgres()) {  // there it is made when it is taken
     auto known = db_.query("INSERT INTO audit_chain (name) VALUES (?) ON CONFLICT DO NOTHING").bind(chain_name_).run();
     if (!known) return known;
   }
@@ -71,13 +64,38 @@ Result<CommitResult> Ledger::accept(const Acceptance& item, UtcMicros now) {
                         .detection_sha256 = row_sha256,
                         .body = body});
   if (!record) return std::unexpected(std::move(record.error()));
-  state_.head = row.sequence;
+  count(item, row.sequence);
+  return CommitResult{CommitOutcome::kCreated, row.sequence, nullptr};
+}
+
+void Ledger::count(const Acceptance& item, std::int64_t sequence) {
+  state_.head = sequence;
   const auto bytes = record_bytes(item);
-  state_.mean_bytes += (bytes - state_.mean_bytes) / static_cast<double>(std::min(row.sequence, limits::kMeanOf));
+  state_.mean_bytes += (bytes - state_.mean_bytes) / static_cast<double>(std::min(sequence, limits::kMeanOf));
   if (item.disposition == Disposition::kQueue)
     note_due();
   else
     ++state_.exceptional;
+}
+
+Result<CommitResult> Ledger::accept_new(const Acceptance& item, UtcMicros now, const WriteDown& write_down) {
+  const auto number = state_.chain.number + 1;
+  const auto key = next_record();
+  const DetectionRow row{state_.head + 1,     item.located,      item.disposition,
+                         item.content_sha256, item.request_json, key};
+  const auto row_sha256 = digest(digest_, row);
+  const auto body = acceptance_body(item);
+  const AuditRecord record{.at = now,
+                           .type = kAcceptanceType,
+                           .severity = "INFO",
+                           .actor = item.actor,
+                           .detection = row.sequence,
+                           .detection_sha256 = row_sha256,
+                           .body = body};
+  const auto hash = chained(digest_, state_.chain.sha256, chain_name_, number, record);
+  if (auto done = write_down(row, key, record, hash); !done) return std::unexpected(std::move(done.error()));
+  state_.chain = {number, hash};
+  count(item, row.sequence);
   return CommitResult{CommitOutcome::kCreated, row.sequence, nullptr};
 }
 

@@ -3,15 +3,20 @@
 // transaction; keeps in memory where the log and the chain stand, and takes that back when a transaction fails.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 
 #include "store/sql/audit.hpp"
 #include "store/sql/connection.hpp"
+#include "store/sql/detection_row.hpp"
 #include "store/sql/digest.hpp"
 #include "store/store.hpp"
 
 namespace detection::store::sql {
+
+/// Acceptances are remembered by their detections; every so often their chain's head is as well.
+inline constexpr std::int64_t kRememberEvery = 1024;
 
 class Ledger {
  public:
@@ -53,6 +58,13 @@ class Ledger {
 
   /// The detection and its acceptance record, or what to answer to a repeat.
   [[nodiscard]] Result<CommitResult> accept(const Acceptance& item, UtcMicros now);
+  /// What to answer to an item whose id is stored already.
+  [[nodiscard]] Result<CommitResult> repeated(const Acceptance& item);
+  /// An item that is known to be new, written by the caller: it gets both rows and must put them down with the rest of
+  /// this transaction.
+  using WriteDown = std::function<Result<void>(const DetectionRow& row, std::int64_t record_key, const AuditRecord& record,
+                                               const Sha256& record_sha256)>;
+  [[nodiscard]] Result<CommitResult> accept_new(const Acceptance& item, UtcMicros now, const WriteDown& write_down);
   /// Appends to the chain; the key of the new record.
   [[nodiscard]] Result<std::int64_t> append(const AuditRecord& record);
   /// The couriers are told when this is committed.
@@ -61,7 +73,7 @@ class Ledger {
   [[nodiscard]] Result<void> remember_head();
 
  private:
-  [[nodiscard]] Result<CommitResult> repeated(const Acceptance& item);
+  void count(const Acceptance& item, std::int64_t sequence);
   [[nodiscard]] std::int64_t next_record() const { return record_key(chain_, state_.chain.number + 1); }
 
   Database& db_;
