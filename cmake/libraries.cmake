@@ -14,6 +14,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(cjose REQUIRED IMPORTED_TARGET cjose)
 pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
+pkg_check_modules(libpq REQUIRED IMPORTED_TARGET libpq)
 
 # Asio and Beast compiled once (their "separate compilation"), not in every file that includes them.
 add_library(boost_network STATIC ${CMAKE_SOURCE_DIR}/cmake/boost_network.cpp)
