@@ -82,7 +82,7 @@ class PostgresConnection final : public sql::Connection {
   [[nodiscard]] Result<void> copy_in(std::string_view statement, std::span<const char> rows);
 
   /// It is closed, or the server cannot be written to any more (it has become a standby): connect again.
-  [[nodiscard]] bool broken() const noexcept { return broken_ || !link_.is_open(); }
+  [[nodiscard]] bool broken() const noexcept override { return broken_ || !link_.is_open(); }
   /// The last commit was sent and its answer never came: it may stand, or not, or be still under way.
   [[nodiscard]] bool commit_in_doubt() const noexcept { return commit_in_doubt_; }
   /// Of the last failure; `sqlstate` is empty when it was not the server's.

@@ -76,6 +76,8 @@ class Connection {
   [[nodiscard]] virtual std::int64_t changes() const noexcept = 0;  ///< rows that the last statement changed
   /// Statements of this connection fail with kStoreUnavailable after this moment; none: the driver's own limit.
   virtual void set_deadline(Deadline deadline) = 0;
+  /// It is of no more use: every statement fails from now on.
+  [[nodiscard]] virtual bool broken() const noexcept { return false; }
 };
 
 /// One execution of a statement; when it ends, the statement can be used again. A statement that could not be prepared
@@ -149,7 +151,7 @@ class Database {
   explicit Database(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
 
   [[nodiscard]] Query query(std::string_view sql) { return Query(connection_->prepare(sql)); }
-  [[nodiscard]] Query query(const Texts& texts) { return query(pick(texts)); }
+  [[nodiscard]] Query query_of(const Texts& texts) { return query(pick(texts)); }
   [[nodiscard]] Query query_once(std::string_view sql) { return Query(connection_->prepare_once(sql)); }
   [[nodiscard]] Result<void> execute(std::string_view sql) { return connection_->execute(sql); }
   /// The single value of the first row; none without a row or for NULL.
@@ -164,6 +166,7 @@ class Database {
   void set_deadline(Connection::Deadline deadline) { connection_->set_deadline(deadline); }
   [[nodiscard]] std::int64_t changes() const noexcept { return connection_->changes(); }
   [[nodiscard]] bool in_transaction() const noexcept { return connection_->in_transaction(); }
+  [[nodiscard]] bool broken() const noexcept { return connection_ == nullptr || connection_->broken(); }
   [[nodiscard]] Connection& connection() const noexcept { return *connection_; }
 
  private:

@@ -12,10 +12,12 @@
 #include <vector>
 
 #include "contract/store_support.hpp"
-#include "store/sqlite/digest.hpp"
+#include "store/sql/digest.hpp"
 #include "store/sqlite/engine.hpp"
 
 namespace detection::store::sqlite {
+
+using namespace sql;
 
 using testing::commit;
 using testing::sample;

@@ -22,9 +22,9 @@ int wait_for_turn(void* /*context*/, int tries) noexcept {
 Result<std::int64_t> stored_version(const std::filesystem::path& file) {
   std::error_code failure;
   if (!std::filesystem::exists(file, failure)) return 0;
-  auto db = Database::open(file, Access::kQuery);
+  auto db = open_database(file, Access::kQuery);
   if (!db) return std::unexpected(std::move(db.error()));
-  sqlite3_busy_timeout(db->handle(), static_cast<int>(limits::kLockWait.count()));
+  sqlite3_busy_timeout(handle(*db), static_cast<int>(limits::kLockWait.count()));
   auto version = db->integer("PRAGMA user_version");
   if (!version) return std::unexpected(std::move(version.error()));
   return version->value_or(0);
@@ -49,16 +49,16 @@ Result<Database> try_connect(const std::filesystem::path& file) {
 
 Beside::Beside(Database db, std::string chain, Clock clock, telemetry::Metrics* metrics)
     : db_(std::move(db)), ledger_(db_, std::move(chain)), clock_(clock), metrics_(metrics) {
-  sqlite3_busy_handler(db_.handle(), &wait_for_turn, nullptr);
+  sqlite3_busy_handler(handle(db_), &wait_for_turn, nullptr);
   // Where nobody serves, nobody else keeps the log short.
   constexpr int kCheckpointFrames = 1000;
-  sqlite3_wal_autocheckpoint(db_.handle(), kCheckpointFrames);
+  sqlite3_wal_autocheckpoint(handle(db_), kCheckpointFrames);
 }
 
 Result<void> Beside::execute(const Writer::Work& work) {
   const std::lock_guard lock(mutex_);
   if (closed_) return fail(ErrorCode::kStoreUnavailable, "the store is closed");
-  auto transaction = Transaction::begin(db_, true);
+  auto transaction = Transaction::begin(db_, TransactionKind::kWrite);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   if (auto done = ledger_.load_chain(); !done) return done;
   if (auto done = work(ledger_, clock_()); !done) return done;

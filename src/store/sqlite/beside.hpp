@@ -3,14 +3,19 @@
 // of work is one short transaction, which begins with reading where its audit chain stands, so that two of such
 // processes may write to one chain.
 
+#include <filesystem>
 #include <mutex>
 #include <string>
+#include <string_view>
 
-#include "store/sqlite/ledger.hpp"
-#include "store/sqlite/writer.hpp"
+#include "store/sql/writer.hpp"
+#include "store/sqlite/sqlite_connection.hpp"
 #include "telemetry/metrics.hpp"
 
 namespace detection::store::sqlite {
+
+using sql::Ledger;
+using sql::Writer;
 
 class Beside {
  public:

@@ -1,18 +1,21 @@
 // Decisions, retries and the feed as this engine keeps them: the way from the first schema, what tampering meets,
 // cursors, pruned and foreign chains.
 
-#include "store/sqlite/decisions.hpp"
+#include "store/sql/decisions.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
 #include "contract/store_support.hpp"
+#include "store/sql/feed_cursor.hpp"
 #include "store/sqlite/engine.hpp"
-#include "store/sqlite/feed_cursor.hpp"
 #include "store/sqlite/schema.hpp"
 
 namespace detection::store::sqlite {
+
+using namespace sql;
+
 namespace {
 
 using testing::commit;

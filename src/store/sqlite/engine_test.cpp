@@ -11,11 +11,14 @@
 #include <thread>
 
 #include "contract/store_support.hpp"
-#include "store/sqlite/digest.hpp"
+#include "store/sql/digest.hpp"
 #include "store/sqlite/schema.hpp"
 #include "telemetry/metrics.hpp"
 
 namespace detection::store::sqlite {
+
+using namespace sql;
+
 namespace {
 
 using testing::commit;

@@ -25,7 +25,7 @@ int LogKeeper::logged(void* self, sqlite3* /*db*/, const char* /*name*/, int fra
 }
 
 void LogKeeper::watch(Database& writer) {
-  sqlite3_wal_hook(writer.handle(), &LogKeeper::logged, this);
+  sqlite3_wal_hook(handle(writer), &LogKeeper::logged, this);
 }
 
 void LogKeeper::start(bool check_file) {
@@ -65,15 +65,15 @@ int LogKeeper::give_way(void* self) noexcept {
 void LogKeeper::check() {
   constexpr int kOperations = 4000;
   check_until_ = std::chrono::steady_clock::now() + limits::kQuickCheckTime;
-  sqlite3_progress_handler(db_.handle(), kOperations, &LogKeeper::give_way, this);
+  sqlite3_progress_handler(handle(db_), kOperations, &LogKeeper::give_way, this);
   auto q = db_.query_once("PRAGMA quick_check(1)");
   auto row = q.step();
   std::optional<std::string> found;
   if (row && *row && q.text(0) != "ok")
     found = "the database is damaged; restore it from a backup";
-  else if (!row && sqlite3_errcode(db_.handle()) == SQLITE_CORRUPT)
+  else if (!row && sqlite3_errcode(handle(db_)) == SQLITE_CORRUPT)
     found = row.error().detail;
-  sqlite3_progress_handler(db_.handle(), 0, nullptr, nullptr);
+  sqlite3_progress_handler(handle(db_), 0, nullptr, nullptr);
   const std::lock_guard lock(mutex_);
   damage_ = std::move(found);
 }
@@ -81,7 +81,7 @@ void LogKeeper::check() {
 bool LogKeeper::copy(Database& db, int mode) {
   const auto begun = std::chrono::steady_clock::now();
   int logged = 0, copied = 0;
-  const int code = sqlite3_wal_checkpoint_v2(db.handle(), "main", mode, &logged, &copied);
+  const int code = sqlite3_wal_checkpoint_v2(handle(db), "main", mode, &logged, &copied);
   duration_.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
   return code == SQLITE_OK && logged == copied;
 }
@@ -100,9 +100,9 @@ void LogKeeper::bound(Database& writer) {
     return;
   }
   const std::lock_guard turn(turn_);
-  sqlite3_busy_timeout(writer.handle(), static_cast<int>(limits::kRestartWait.count()));
+  sqlite3_busy_timeout(handle(writer), static_cast<int>(limits::kRestartWait.count()));
   const bool done = copy(writer, SQLITE_CHECKPOINT_RESTART);
-  sqlite3_busy_timeout(writer.handle(), static_cast<int>(limits::kLockWait.count()));
+  sqlite3_busy_timeout(handle(writer), static_cast<int>(limits::kLockWait.count()));
   // Behind a long reader the log grows for as long as the reader lives: not at each commit a wait for it.
   restart_at_ = done ? limits::kLogFrames : frames() + limits::kLogFramesAfterRefusal;
 }

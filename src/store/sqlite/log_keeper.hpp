@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-#include "store/sqlite/database.hpp"
+#include "store/sqlite/sqlite_connection.hpp"
 #include "telemetry/metrics.hpp"
 
 namespace detection::store::sqlite {

@@ -14,7 +14,7 @@ Result<Migrated> migrate(const std::filesystem::path& directory) {
   const auto file = directory / "detections.db";
   Migrated migrated{.after = schema_version()};
   if (std::filesystem::exists(file, failure)) {
-    auto db = Database::open(file, Access::kQuery);
+    auto db = open_database(file, Access::kQuery);
     if (!db) return std::unexpected(std::move(db.error()));
     auto version = db->integer("PRAGMA user_version");
     if (!version) return std::unexpected(std::move(version.error()));

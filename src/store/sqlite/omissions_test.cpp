@@ -1,7 +1,7 @@
 // Omissions and counts as this engine keeps them: the way from the schema before, what tampering meets, what an
 // estimate of bytes is worth.
 
-#include "store/sqlite/omissions.hpp"
+#include "store/sql/omissions.hpp"
 
 #include <gmock/gmock.h>
 

@@ -318,7 +318,7 @@ Result<std::int64_t> number_of(Database& db, std::string_view pragma) {
 /// Whose file is it, and how old?
 Result<std::int64_t> identify(Database& db, const std::filesystem::path& file) {
   // One snapshot: another process may be making the database between two of these.
-  auto snapshot = Transaction::begin(db, false);
+  auto snapshot = Transaction::begin(db, TransactionKind::kRead);
   if (!snapshot) return std::unexpected(std::move(snapshot.error()));
   auto application = number_of(db, "PRAGMA application_id"), version = number_of(db, "PRAGMA user_version"),
        tables = number_of(db, "SELECT count(*) FROM sqlite_master");
@@ -334,7 +334,7 @@ Result<std::int64_t> identify(Database& db, const std::filesystem::path& file) {
 
 /// All steps or none, so that no other process ever sees a version in between.
 Result<void> migrate(Database& db) {
-  auto transaction = Transaction::begin(db, true);
+  auto transaction = Transaction::begin(db, TransactionKind::kWrite);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   // Another process may have done it while this one waited for the lock.
   auto version = number_of(db, "PRAGMA user_version");
@@ -360,7 +360,7 @@ std::string_view schema_step(std::int64_t number) noexcept {
 }
 
 Result<Database> connect(const std::filesystem::path& file, Access access) {
-  auto db = Database::open(file, access);
+  auto db = open_database(file, access);
   if (!db) return fail(db.error().code, file.string() + ": " + db.error().detail);
   if (auto done = set(*db, "busy_timeout", limits::kLockWait.count()); !done)
     return std::unexpected(std::move(done.error()));

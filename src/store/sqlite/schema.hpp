@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "store/sqlite/database.hpp"
+#include "store/sqlite/sqlite_connection.hpp"
 
 namespace detection::store::sqlite {
 

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "store/sqlite/audit_support.hpp"
-#include "store/sqlite/database.hpp"
+#include "store/sqlite/sqlite_connection.hpp"
 
 namespace detection::store::sqlite {
 namespace {
@@ -127,7 +127,7 @@ TEST_F(AuditTest, AFlippedBitInAnyColumnOfAnyRecordIsFound) {
 
 /// Every record as the file gives it out; none when it gives out no more.
 std::optional<std::string> all_records(const std::filesystem::path& file) {
-  auto db = Database::open(file, Access::kReadOnly);
+  auto db = open_database(file, Access::kReadOnly);
   if (!db) return std::nullopt;
   std::string sql = "SELECT record";
   for (const char* column :
@@ -152,7 +152,7 @@ TEST_F(AuditTest, AFlippedByteInThePagesOfTheAuditIsFound) {
   ASSERT_TRUE(before);
   std::vector<std::int64_t> pages;
   {
-    auto db = Database::open(file(), Access::kReadOnly);
+    auto db = open_database(file(), Access::kReadOnly);
     ASSERT_TRUE(db);
     auto q = db->query_once("SELECT pageno FROM dbstat WHERE name = 'audit'");
     auto row = q.step();

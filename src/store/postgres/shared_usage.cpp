@@ -1,0 +1,53 @@
+#include "store/postgres/shared_usage.hpp"
+
+namespace detection::store::postgres {
+
+Result<void> UsageExchange::add(sql::Database& db, const std::vector<SharedUsage>& spent) {
+  for (const auto& [key, tokens] : spent) {
+    auto done = db.query(
+                      "INSERT INTO shared_usage AS u (key, process, tokens, at) VALUES (?, ?, ?, clock_timestamp()) "
+                      "ON CONFLICT (key, process) DO UPDATE SET tokens = u.tokens + excluded.tokens, at = excluded.at")
+                    .bind(key)
+                    .bind(process_)
+                    .bind(tokens)
+                    .run();
+    if (!done) return done;
+  }
+  return {};
+}
+
+Result<std::vector<SharedUsage>> UsageExchange::exchange(sql::Database& db, const std::vector<SharedUsage>& spent) {
+  const std::lock_guard lock(mutex_);
+  if (!spent.empty()) {
+    // In one transaction: one wait for the disk, if any (the table is not logged).
+    auto transaction = sql::Transaction::begin(db, sql::TransactionKind::kWrite);
+    if (!transaction) return std::unexpected(std::move(transaction.error()));
+    if (auto done = add(db, spent); !done) return std::unexpected(std::move(done.error()));
+    if (auto done = transaction->commit(); !done) return std::unexpected(std::move(done.error()));
+  }
+  // What nobody used for so long has no bearing on any bucket.
+  if (auto done = db.query("DELETE FROM shared_usage WHERE at < clock_timestamp() - interval '10 min'").run(); !done)
+    return std::unexpected(std::move(done.error()));
+  auto q = db.query("SELECT key, process, tokens FROM shared_usage WHERE process <> ?");
+  q.bind(process_);
+  std::map<std::pair<std::string, std::string>, double> now;
+  std::map<std::string, double> others;
+  while (true) {
+    auto row = q.step();
+    if (!row) return std::unexpected(std::move(row.error()));
+    if (!*row) break;
+    const std::pair place{std::string(q.text(0)), std::string(q.text(1))};
+    const auto before = seen_.find(place);
+    // What was spent before this process looked for the first time is the others' past.
+    const double spent_since = q.real(2) - (before != seen_.end() ? before->second : first_ ? q.real(2) : 0);
+    if (spent_since > 0) others[place.first] += spent_since;
+    now.emplace(place, q.real(2));
+  }
+  seen_ = std::move(now);
+  first_ = false;
+  std::vector<SharedUsage> out;
+  for (auto& [key, tokens] : others) out.push_back({key, tokens});
+  return out;
+}
+
+}  // namespace detection::store::postgres
