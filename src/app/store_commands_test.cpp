@@ -59,12 +59,12 @@ TEST_F(StoreCommands, MigrateLeavesAnotherProgramsFileAlone) {
 TEST_F(StoreCommands, ASlotIsSetReadAndAuditedOnceForEachChange) {
   printed(migrate, MigrateArguments{});
   EXPECT_EQ(printed(slot_get, SlotArguments{}), "none\n");
-  EXPECT_EQ(printed(slot_get, SlotArguments{.json = true}), "{\"active_slot\":null}\n");
+  EXPECT_EQ(printed(slot_get, SlotArguments{{}, {}, true}), "{\"active_slot\":null}\n");
   EXPECT_EQ(printed(slot_set, SlotArguments{"blue", "ann"}), "blue\n");
   EXPECT_EQ(printed(slot_set, SlotArguments{"blue", "ann", true}), "{\"active_slot\":\"blue\",\"changed\":false}\n");
   EXPECT_EQ(printed(slot_set, SlotArguments{"green", "bob", true}), "{\"active_slot\":\"green\",\"changed\":true}\n");
   EXPECT_EQ(printed(slot_get, SlotArguments{}), "green\n");
-  EXPECT_EQ(printed(slot_get, SlotArguments{.json = true}), "{\"active_slot\":\"green\"}\n");
+  EXPECT_EQ(printed(slot_get, SlotArguments{{}, {}, true}), "{\"active_slot\":\"green\"}\n");
 
   const auto store = open_store(configuration(), StoreRole::kRead);
   ASSERT_TRUE(store) << store.error().detail;

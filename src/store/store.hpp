@@ -123,7 +123,7 @@ struct Claim {
   std::vector<OutboxItem> items;
   /// Nothing of it may be sent after this moment: another process may have the sink by then. None: no limit.
   std::optional<std::chrono::steady_clock::time_point> good_until{};
-  bool elsewhere = false;  ///< empty, since another process has the sink now
+  bool elsewhere = false;  ///< empty, since this process has not the sink now
 };
 
 /// How a sink knows that a batch arrived.

@@ -5,12 +5,13 @@
 
 #include "store/spool/limits.hpp"
 #include "store/spool/payload.hpp"
-#include "store/sqlite/database.hpp"
 #include "store/sqlite/directory_lock.hpp"
+#include "store/sqlite/sqlite_connection.hpp"
 
 namespace detection::store::spool {
 
-using sqlite::Access, sqlite::Database, sqlite::Query, sqlite::Transaction;
+using sql::Database, sql::Query, sql::Transaction, sql::TransactionKind;
+using sqlite::Access;
 
 struct SpoolFile::Impl {
   sqlite::DirectoryLock lock;  // outlives the connection
@@ -76,7 +77,7 @@ Result<std::int64_t> number_of(Database& db, std::string_view sql) {
 }
 
 Result<void> make_schema(Database& db) {
-  auto transaction = Transaction::begin(db, true);
+  auto transaction = Transaction::begin(db, TransactionKind::kWrite);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   if (auto done = db.execute(kSchema); !done) return done;
   if (auto done = db.execute("PRAGMA user_version = " + std::to_string(kSchemaVersion) +
@@ -114,7 +115,7 @@ Result<void> prepare(Database& db, const std::filesystem::path& file) {
   }();
   if (!settings) return of_file(file, settings.error());
   // A file that can only be read shows here, not at the first detection that needs it.
-  auto transaction = Transaction::begin(db, true);
+  auto transaction = Transaction::begin(db, TransactionKind::kWrite);
   if (!transaction) return of_file(file, transaction.error());
   auto written =
       db.query("INSERT INTO probe (number, payload) VALUES (1, x'') ON CONFLICT (number) DO UPDATE SET payload = x''")
@@ -158,7 +159,7 @@ Result<SpoolFile> SpoolFile::open(const std::filesystem::path& directory) {
   auto lock = sqlite::DirectoryLock::take(directory);
   if (!lock) return std::unexpected(std::move(lock.error()));
   const auto file = directory / kFileName;
-  auto db = Database::open(file, Access::kCreate);
+  auto db = sqlite::open_database(file, Access::kCreate);
   if (!db) return of_file(file, db.error());
   if (auto done = prepare(*db, file); !done) return std::unexpected(std::move(done.error()));
   return SpoolFile(std::make_unique<Impl>(Impl{std::move(*lock), std::move(*db), file.string() + "-wal"}));
@@ -166,14 +167,14 @@ Result<SpoolFile> SpoolFile::open(const std::filesystem::path& directory) {
 
 Result<SpoolFile> SpoolFile::open_reader(const std::filesystem::path& directory) {
   const auto file = directory / kFileName;
-  auto db = Database::open(file, Access::kQuery);
+  auto db = sqlite::open_database(file, Access::kQuery);
   if (!db) return of_file(file, db.error());
   if (auto done = set(*db, "query_only", 1); !done) return of_file(file, done.error());
   return SpoolFile(std::make_unique<Impl>(Impl{{}, std::move(*db), {}}));
 }
 
 Result<void> SpoolFile::write(const std::function<Result<void>()>& work) {
-  auto transaction = Transaction::begin(impl_->db, true);
+  auto transaction = Transaction::begin(impl_->db, TransactionKind::kWrite);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   if (auto done = work(); !done) return done;
   return transaction->commit();
