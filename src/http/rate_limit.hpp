@@ -73,7 +73,7 @@ class RateLimiter {
   void append_headers(std::string& out, const RateVerdict& verdict) const;
 
  private:
-  static constexpr std::size_t kWays = 8, kLocks = 64, kUsedMost = 4'096;
+  static constexpr std::size_t kWays = 8, kLocks = 64, kUsedMost = 1'024;
   struct Bucket {
     std::uint64_t key = 0;
     std::int64_t full_ns = 0;  ///< on the steady clock

@@ -40,6 +40,7 @@ std::string shared_key(const RateLimiter& limiter, const RateKey::Id& id) {
 
 void RateSharing::start(std::chrono::milliseconds every) {
   thread_ = std::thread([this, every] {
+    exchange();  // what is spent from now on is told of, also to this one
     std::unique_lock lock(mutex_);
     while (!wake_.wait_for(lock, every, [this] { return stopping_; })) {
       lock.unlock();

@@ -132,6 +132,7 @@ TEST_F(SharedTest, AnApiKeyIsGoodEverywhereAndRevokedEverywhere) {
 TEST_F(SharedTest, WhatASubjectSpendsAtOneReplicaItHasNotAtTheOthers) {
   // So slow that nothing comes back while the test runs.
   auto& replicas = start({.more = {"--rate-limit", "on", "--rate-limit-subject", "60/h:20"}});
+  sleep_ms(500);  // all have exchanged once
   const auto token = replicas[0].token(kAllScopes, "spender");
   HttpClient here(replicas[0].api_port(), token);
   for (int i = 0; i < 20; ++i) {
