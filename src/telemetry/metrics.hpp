@@ -94,6 +94,7 @@ inline constexpr std::string_view kKeyCreatedTimestampSeconds = "key_created_tim
 inline constexpr std::string_view kKeyFilesUnusable = "key_files_unusable";
 inline constexpr std::string_view kStoreCommitDurationSeconds = "store_commit_duration_seconds";
 inline constexpr std::string_view kStoreCommitBatchSize = "store_commit_batch_size";
+inline constexpr std::string_view kStoreConnections = "store_connections";
 inline constexpr std::string_view kStoreQueueJobs = "store_queue_jobs";
 inline constexpr std::string_view kStoreLogBytes = "store_log_bytes";
 inline constexpr std::string_view kStoreCheckpointDurationSeconds = "store_checkpoint_duration_seconds";
