@@ -48,14 +48,16 @@ std::string set(std::string_view name, std::chrono::milliseconds value) {
 }
 
 std::string session_settings(const ConnectOptions& options) {
-  std::string sql =
-      set("statement_timeout", options.statement_time + kAfterOurs) + set("lock_timeout", options.statement_time) +
-      set("idle_in_transaction_session_timeout", options.idle_in_transaction) +
-      // A statement whose client has gone holds its locks no longer than this.
-      set("client_connection_check_interval", kAfterOurs) + set("tcp_user_timeout", options.statement_time) +
-      "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3;"
-      "SET TimeZone = 'UTC'; SET search_path = public, pg_temp; SET standard_conforming_strings = on;"
-      "SET jit = off;";
+  std::string sql = set("statement_timeout",
+                        options.statement_time + kAfterOurs) +  // Before our own end, which would close the connection.
+                    set("lock_timeout", options.statement_time * 3 / 4) +
+                    set("idle_in_transaction_session_timeout", options.idle_in_transaction) +
+                    // A statement whose client has gone holds its locks no longer than this.
+                    set("client_connection_check_interval", kAfterOurs) +
+                    set("tcp_user_timeout", options.statement_time) +
+                    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3;"
+                    "SET TimeZone = 'UTC'; SET search_path = public, pg_temp; SET standard_conforming_strings = on;"
+                    "SET jit = off;";
   if (options.read_only) sql += "SET default_transaction_read_only = on;";
   return sql +
          "SELECT set_config('synchronous_commit', 'on', false)"

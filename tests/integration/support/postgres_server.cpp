@@ -236,8 +236,9 @@ void PostgresServer::create_database(const std::string& name, const std::string&
 }
 
 std::vector<std::vector<std::string>> PostgresServer::run_sql(const std::string& sql, const std::string& database) {
-  const std::string where = "host=" + folder().string() + " port=" + std::to_string(port_) +
-                            " user=postgres connect_timeout=5 dbname=" + database;
+  const std::string where =
+      "host=" + folder().string() + " port=" + std::to_string(port_) +
+      " user=postgres connect_timeout=5 options='-c default_transaction_read_only=off' dbname=" + database;
   const std::unique_ptr<PGconn, decltype(&PQfinish)> connection(PQconnectdb(where.c_str()), &PQfinish);
   PQsetNoticeProcessor(connection.get(), [](void*, const char*) {}, nullptr);
   const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection.get(), sql.c_str()), &PQclear);
