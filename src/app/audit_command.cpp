@@ -1,4 +1,4 @@
-// audit verify, export, prune: the audit of a data directory, also beside a running serve.
+// audit verify, export, prune: the audit of a store, also beside a running serve.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -10,9 +10,9 @@
 
 #include "app/assemble.hpp"
 #include "app/commands.hpp"
+#include "app/open_store.hpp"
 #include "detection/json_writer.hpp"
 #include "security/authority.hpp"
-#include "store/sqlite/engine.hpp"
 #include "telemetry/log.hpp"
 #include "telemetry/metrics.hpp"
 
@@ -37,12 +37,7 @@ class Audit {
   Audit() : log_(STDERR_FILENO, telemetry::Level::kWarning) {}
 
   Result<void> open(const Configuration& configuration, bool writing) {
-    store::sqlite::Options options;
-    options.directory = configuration.text("data-dir");
-    options.read_only = !writing;
-    options.beside_serve = writing;
-    options.audit_chain = "command";
-    auto store = store::sqlite::open(options);
+    auto store = open_store(configuration, writing ? StoreRole::kCommand : StoreRole::kRead);
     if (!store) return std::unexpected(std::move(store.error()));
     store_ = std::move(*store);
     return {};

@@ -8,6 +8,7 @@ using std::chrono::milliseconds;
 
 constexpr hours kCheckEvery{24};
 constexpr hours kPruneEvery{1};
+constexpr std::chrono::seconds kRecordAgain{5};
 
 }  // namespace
 
@@ -35,7 +36,17 @@ bool AuditKeeper::sleep(milliseconds time) {
   return !wake_.wait_for(lock, time, [this] { return stopping_; });
 }
 
+/// False: it was stopped before.
+bool AuditKeeper::record_late() {
+  while (late_) {
+    if (store_.record(*late_)) late_.reset();
+    if (late_ && !sleep(kRecordAgain)) return false;
+  }
+  return true;
+}
+
 void AuditKeeper::run() {
+  if (!record_late()) return;
   for (hours since_check = kCheckEvery;; since_check += kPruneEvery) {
     if (since_check >= kCheckEvery) {
       check();

@@ -23,18 +23,22 @@ class AuditKeeper {
   AuditKeeper(const AuditKeeper&) = delete;
   AuditKeeper& operator=(const AuditKeeper&) = delete;
 
+  /// Before start(): this goes into the audit as soon as the store takes it.
+  void record_when_it_can(store::AuditEntry entry) { late_ = std::move(entry); }
   void start();
   /// A check that runs ends when the store is closed: close it first.
   void stop();
 
  private:
   void run();
+  [[nodiscard]] bool record_late();
   void check();
   void prune();
   [[nodiscard]] bool sleep(std::chrono::milliseconds time);
 
   store::Store& store_;
   const std::optional<std::chrono::milliseconds> retention_;
+  std::optional<store::AuditEntry> late_;
   telemetry::Gauge valid_;
   telemetry::Log& log_;
   std::mutex mutex_;

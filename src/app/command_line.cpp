@@ -59,6 +59,9 @@ struct Command {
   std::function<int(const Configuration&)> action;
 };
 
+/// Where the store is.
+constexpr std::string_view kStoreOptions[] = {"config", "data-dir", "database-url", "database-credentials"};
+
 constexpr std::string_view kLocateOptions[] = {"config",    "accuracy",         "camera-accuracy",
                                                "max-range", "geoid-file",       "green-ce90",
                                                "red-ce90",  "green-confidence", "red-confidence"};
@@ -136,7 +139,7 @@ Command key_command(CLI::App& key, const char* name, const char* help, KeyAction
       parser.add_flag("--force", arguments->force, "also within 24 hours of the last time, whose old secret it ends");
   }
   parser.add_flag("--json", arguments->json, "print an object");
-  command.options->add(parser, {"config", "data-dir"});
+  command.options->add(parser, kStoreOptions);
   command.action = [arguments, action](const Configuration& c) { return action(c, *arguments); };
   return command;
 }
@@ -170,11 +173,11 @@ Command audit_command(CLI::App& audit, const char* name, const char* help, Audit
   auto& parser = *command.parser;
   if (action == audit_export) {
     parser.add_option("--output", arguments->output, "file to write, whole or not at all (default: stdout)");
-    command.options->add(parser, {"config", "data-dir"});
   } else {
     parser.add_flag("--json", arguments->json, "print an object");
-    command.options->add(parser, {"config", "data-dir", "jwt-key-file", "jwt-key-dir", "jwt-signing-key"});
+    command.options->add(parser, {"jwt-key-file", "jwt-key-dir", "jwt-signing-key"});
   }
+  command.options->add(parser, kStoreOptions);
   if (action == audit_prune) {
     auto* before = parser.add_option("--before", arguments->before, "remove what is from before this time (RFC 3339)");
     parser.add_option("--older-than", arguments->older_than, "remove what is older; at least 90d")
@@ -191,6 +194,41 @@ std::vector<Command> audit_commands(CLI::App& app) {
   return {audit_command(*audit, "verify", "Check every hash chain", audit_verify),
           audit_command(*audit, "export", "Print every record, one JSON object a line", audit_export),
           audit_command(*audit, "prune", "Remove old records; signed tombstones stay in their place", audit_prune)};
+}
+
+Command migrate_command(CLI::App& app) {
+  Command command{
+      app.add_subcommand("migrate", "Bring the schema of the store up to date; print its version before and after"),
+      std::make_shared<TableOptions>(),
+      {}};
+  auto arguments = std::make_shared<MigrateArguments>();
+  command.parser->add_flag("--json", arguments->json, "print an object");
+  command.options->add(*command.parser, kStoreOptions);
+  command.action = [arguments](const Configuration& c) { return migrate(c, *arguments); };
+  return command;
+}
+
+using SlotAction = int (*)(const Configuration&, const SlotArguments&);
+
+Command slot_command(CLI::App& slot, const char* name, const char* help, SlotAction action) {
+  Command command{slot.add_subcommand(name, help), std::make_shared<TableOptions>(), {}};
+  auto arguments = std::make_shared<SlotArguments>();
+  auto& parser = *command.parser;
+  if (action == slot_set) {
+    parser.add_option("SLOT", arguments->slot, "blue or green")->required()->check(CLI::IsMember({"blue", "green"}));
+    parser.add_option("--actor", arguments->actor, "who does it, for the audit")->capture_default_str();
+  }
+  parser.add_flag("--json", arguments->json, "print an object");
+  command.options->add(parser, kStoreOptions);
+  command.action = [arguments, action](const Configuration& c) { return action(c, *arguments); };
+  return command;
+}
+
+std::vector<Command> slot_commands(CLI::App& app) {
+  auto* slot = app.add_subcommand("slot", "The release slot whose processes deliver; may run beside serve");
+  slot->require_subcommand(1);
+  return {slot_command(*slot, "get", "Print the active slot; none: it was never set", slot_get),
+          slot_command(*slot, "set", "Let the processes of a slot deliver, and no others", slot_set)};
 }
 
 constexpr const char* kCredentialsHelp =
@@ -280,10 +318,11 @@ int run(int argc, char** argv) {
   CLI::App app{"Detection System: from a pixel and a camera's pose to a point on the TAK map", "detection-api"};
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string(kVersion) + " (" + kCommit + ")");
-  std::vector<Command> commands{serve_command(app), locate_command(app), ingest_command(app),
-                                token_command(app), health_command(app), config_command(app)};
+  std::vector<Command> commands{serve_command(app),  locate_command(app), ingest_command(app), token_command(app),
+                                health_command(app), config_command(app), migrate_command(app)};
   for (auto& command : key_commands(app)) commands.push_back(std::move(command));
   for (auto& command : audit_commands(app)) commands.push_back(std::move(command));
+  for (auto& command : slot_commands(app)) commands.push_back(std::move(command));
   for (auto& command : tak_commands(app)) commands.push_back(std::move(command));
   try {
     app.parse(argc, argv);

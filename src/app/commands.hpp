@@ -42,7 +42,7 @@ struct TokenArguments {
 };
 int token(const Configuration& configuration, const TokenArguments& arguments);
 
-/// The API keys of a data directory; may run beside `serve`, which follows within two seconds.
+/// The API keys of a store; may run beside `serve`, which follows within two seconds.
 struct KeyArguments {
   std::string name;
   std::string scope;
@@ -64,7 +64,7 @@ struct HealthArguments {
 };
 int health(const Configuration& configuration, const HealthArguments& arguments);
 
-/// The audit of a data directory; may run beside `serve`.
+/// The audit of a store; may run beside `serve`.
 struct AuditArguments {
   std::string output;  ///< of export; empty or "-": stdout
   std::string before;  ///< of prune, RFC 3339; empty: what is older than `older_than`
@@ -77,6 +77,23 @@ int audit_verify(const Configuration& configuration, const AuditArguments& argum
 int audit_export(const Configuration& configuration, const AuditArguments& arguments);
 /// Removes old records and leaves signed tombstones.
 int audit_prune(const Configuration& configuration, const AuditArguments& arguments);
+
+/// Brings the schema of the store up to date; prints its version before and after.
+struct MigrateArguments {
+  bool json = false;
+};
+int migrate(const Configuration& configuration, const MigrateArguments& arguments);
+
+/// The release fence: which slot's processes deliver.
+struct SlotArguments {
+  std::string slot;               ///< of set
+  std::string actor = "command";  ///< of set, for the audit
+  bool json = false;
+};
+/// Prints the slot and nothing else; "none" where none was ever set.
+int slot_get(const Configuration& configuration, const SlotArguments& arguments);
+/// Prints it too. Audited where it changes something.
+int slot_set(const Configuration& configuration, const SlotArguments& arguments);
 
 enum class ConfigForm { kTable, kJson, kMarkdown };
 int show_config(const Configuration& configuration, ConfigForm form);

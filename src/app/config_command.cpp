@@ -51,7 +51,8 @@ int show_config(const Configuration& configuration, ConfigForm form) {
   }
   if (form == ConfigForm::kTable) {
     for (const auto& spec : option_table()) {
-      const auto value = spec.secret ? "(secret)" : joined(configuration.list(spec.name));
+      auto value = joined(configuration.list(spec.name));
+      if (spec.secret && !value.empty()) value = "(secret)";
       std::printf("%-18s %-28s %s\n", std::string(spec.name).c_str(), value.empty() ? "-" : value.c_str(),
                   std::string(option_source_name(configuration.source(spec.name))).c_str());
     }

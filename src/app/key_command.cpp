@@ -1,4 +1,4 @@
-// key create, list, rotate, revoke: the API keys of a data directory, also beside a running serve.
+// key create, list, rotate, revoke: the API keys of a store, also beside a running serve.
 
 #include <unistd.h>
 
@@ -6,9 +6,9 @@
 #include <functional>
 
 #include "app/commands.hpp"
+#include "app/open_store.hpp"
 #include "detection/json_writer.hpp"
 #include "security/authority.hpp"
-#include "store/sqlite/engine.hpp"
 #include "telemetry/log.hpp"
 #include "telemetry/metrics.hpp"
 
@@ -32,11 +32,7 @@ int wrong_usage(const std::string& why) {
 int with_keys(const Configuration& configuration, const std::function<int(security::Authority&)>& action) {
   telemetry::Metrics metrics;
   telemetry::Log log(STDERR_FILENO, telemetry::Level::kWarning);
-  store::sqlite::Options options;
-  options.directory = configuration.text("data-dir");
-  options.beside_serve = true;
-  options.audit_chain = "command";
-  auto store = store::sqlite::open(options);
+  auto store = open_store(configuration, StoreRole::kCommand);
   if (!store) return failed(store.error());
   security::AuthorityOptions keys;
   keys.only_api_keys = true;

@@ -144,13 +144,43 @@ Complaint announce_position(std::string_view v) {
 Complaint slot(std::string_view v) {
   return v == "blue" || v == "green" ? Complaint{} : "must be blue or green";
 }
+Complaint database_url(std::string_view v) {
+  const bool known = v.starts_with("postgresql://") || v.starts_with("postgres://");
+  return known ? Complaint{} : "must be a URL such as postgresql://HOST:5432/NAME?sslmode=verify-full";
+}
+Complaint process_name(std::string_view v) {
+  return is_process_name(v) ? Complaint{} : "must be 1 to 64 letters, digits, '-', '_' and '.'";
+}
+Complaint spool_items(std::string_view v) {
+  const bool digits = v.find_first_not_of("0123456789") == std::string_view::npos;
+  return digits && pipeline::parse_bytes(v) ? Complaint{} : "must be a whole number over 0";
+}
+Complaint spool_bytes(std::string_view v) {
+  return pipeline::parse_bytes(v) ? Complaint{} : "must be a size over 0 such as 768MiB";
+}
 
 }  // namespace
 
 std::span<const OptionSpec> option_table() {
   static const OptionSpec table[] = {
       {"config", "FILE", "", "TOML file with any of these options; keys with '_' for '-'"},
-      {"data-dir", "DIR", "./data", "where the SQLite store lives; made if missing"},
+      {"data-dir", "DIR", "./data",
+       "where the SQLite store lives, or the spool when --database-url is given; made if missing"},
+      {"database-url", "URL", "",
+       "PostgreSQL as the store, as libpq takes it (TLS as its sslmode says); it may hold a password and is never "
+       "shown",
+       database_url, false, true},
+      {"database-credentials", "DIR", "",
+       "files username and password of --database-url, each optional; read at every new connection"},
+      {"process-name", "NAME", "",
+       "of this process in the database, unlike that of any other that runs; default: the host's name, with the "
+       "process number where that is not 1",
+       process_name},
+      {"spool-max-items", "N", "500000",
+       "detections that may wait on this disk while the database is away; at the limit detections get 507",
+       spool_items},
+      {"spool-max-bytes", "BYTES", "768MiB",
+       "the same by what they take there; the default leaves a 1Gi volume room for the log of the spool", spool_bytes},
       {"jwt-key-file", "FILE", "", "the HMAC key of bearer tokens, at least 32 bytes (openssl rand -base64 48 > FILE)"},
       {"jwt-key-dir", "DIR", "",
        "further keys of bearer tokens, one a file (PEM: ES256, RS256, EdDSA; other text: HS256); its name is the kid"},
@@ -176,7 +206,10 @@ std::span<const OptionSpec> option_table() {
        "how often TAK servers are told where the cameras of the last minutes are and look; off: never", announce},
       {"announce-position", "LAT,LON[,HAE]", "", "where this service is, which is then announced too",
        announce_position},
-      {"slot", "blue|green", "", "the release slot of this process, shown in /health and detection_api_info", slot},
+      {"slot", "blue|green", "",
+       "the release slot of this process: with --database-url it delivers only while `slot get` says the same; with "
+       "SQLite a mere name",
+       slot},
       {"http-threads", "N", "2", "event threads of the API", threads},
       {"http-connections", "N", "4096", "most open connections; further ones get 503", connections},
       {"rate-limit", "on|off", "on", "off turns every limiter off (benchmarks, checks)", rate_limit},

@@ -144,7 +144,7 @@ Result<Configuration> Configuration::load(const Flags& flags, const Environment&
           complaints.append(complaints.empty() ? "" : "\n")
               .append(place)
               .append(" '")
-              .append(without_password(text))
+              .append(spec.secret ? "***" : without_password(text))
               .append("': ")
               .append(*wrong);
     configuration.values_.emplace(spec.name, std::move(value));

@@ -73,6 +73,8 @@ class Configuration {
 [[nodiscard]] std::optional<pipeline::OwnPosition> parse_position(std::string_view text);
 /// A whole decimal number with nothing around it; finite.
 [[nodiscard]] std::optional<double> parse_number(std::string_view text);
+/// As --process-name allows it.
+[[nodiscard]] bool is_process_name(std::string_view text) noexcept;
 /// "heading_deg=0.3,pitch_deg=0.2": the keys of `accuracy` in a request.
 [[nodiscard]] Result<AccuracyOverride> parse_accuracy(std::string_view text);
 

@@ -8,13 +8,14 @@
 #include "app/audit_keeper.hpp"
 #include "app/build_info.hpp"
 #include "app/commands.hpp"
+#include "app/open_store.hpp"
+#include "app/release_watch.hpp"
 #include "detection/json_writer.hpp"
 #include "http/service.hpp"
 #include "pipeline/announcer.hpp"
 #include "pipeline/courier.hpp"
 #include "pipeline/queue_watch.hpp"
 #include "security/authority.hpp"
-#include "store/sqlite/engine.hpp"
 #include "tak/credentials.hpp"
 #include "telemetry/log.hpp"
 #include "telemetry/metrics.hpp"
@@ -54,9 +55,7 @@ class StopSignals {
 };
 
 void declare_process(const Configuration& configuration, telemetry::Metrics& metrics) {
-  const auto slot = configuration.text("slot");
-  metrics.gauge(telemetry::kDetectionApiInfo, {kVersion, kCommit, slot}).set(1);
-  metrics.gauge(telemetry::kReleaseSlotActive, {slot}).set(1);
+  metrics.gauge(telemetry::kDetectionApiInfo, {kVersion, kCommit, configuration.text("slot")}).set(1);
 }
 
 /// Queue depths are looked up when somebody scrapes.
@@ -104,6 +103,7 @@ http::ServiceOptions service_options(const Configuration& configuration) {
   options.version = kVersion;
   options.commit = kCommit;
   options.slot = configuration.text("slot");
+  options.share_limits = uses_database(configuration);
   return options;
 }
 
@@ -126,12 +126,12 @@ class Server {
 
     auto sinks = sink_setups(configuration_);
     if (!sinks) return std::unexpected(sinks.error());
-    store::sqlite::Options store_options;
-    store_options.directory = configuration_.text("data-dir");
-    store_options.metrics = &metrics_;
-    auto store = store::sqlite::open(store_options);
+    auto store = open_store(configuration_, StoreRole::kServe, {&metrics_, &log_});
     if (!store) return std::unexpected(store.error());
     store_ = std::move(*store);
+    if (!uses_database(configuration_) && !configuration_.text("slot").empty())
+      log_.warning("slot_without_fence", "SQLite has one process only: it delivers whatever the active slot is",
+                   {{"slot", configuration_.text("slot")}});
 
     auto authority = security::Authority::open(authority_options(configuration_), *store_, metrics_, log_);
     if (!authority) return std::unexpected(authority.error());
@@ -152,19 +152,30 @@ class Server {
     if (auto started = service_->start(); !started) return started;
     for (const auto& courier : couriers_) courier->start();
     queue_watch_->start();
+    release_watch_ = std::make_unique<ReleaseWatch>(
+        *store_, configuration_.text("slot"),
+        [pointers = courier_pointers()] {
+          for (auto* courier : pointers) courier->wake();
+        },
+        metrics_, log_);
+    release_watch_->start();
     if (announces) {
       auto options = announcer_options(configuration_);
       options.version = kVersion;
+      options.may_send = [this] { return store_->status().release.delivers; };
       announcer_ = std::make_unique<pipeline::Announcer>(std::move(options), *acceptor_, cameras_, courier_pointers());
       announcer_->start();
     }
-    if (auto recorded =
-            store_->record({"config_loaded", "INFO", "system", std::nullopt, loaded_configuration(configuration_)});
-        !recorded)
-      return recorded;
+    store::AuditEntry loaded{"config_loaded", "INFO", "system", std::nullopt, loaded_configuration(configuration_)};
+    const auto recorded = store_->record(loaded);
+    // A database that is away is no reason not to serve: the spool takes detections.
+    const bool later =
+        !recorded && uses_database(configuration_) && recorded.error().code == ErrorCode::kStoreUnavailable;
+    if (!recorded && !later) return recorded;
     std::optional<milliseconds> retention;
     if (configuration_.text("audit-retention") != "off") retention = configuration_.duration("audit-retention");
     audit_keeper_ = std::make_unique<AuditKeeper>(*store_, retention, metrics_, log_);
+    if (later) audit_keeper_->record_when_it_can(std::move(loaded));
     audit_keeper_->start();
     return {};
   }
@@ -184,6 +195,7 @@ class Server {
       service_->stop(left());
     }
     if (announcer_) announcer_->stop();
+    if (release_watch_) release_watch_->stop();
     if (queue_watch_) queue_watch_->stop();
     for (const auto& courier : couriers_) courier->stop(left());
     if (authority_) authority_->stop();
@@ -241,6 +253,7 @@ class Server {
   std::unique_ptr<pipeline::Acceptor> acceptor_;
   std::vector<std::unique_ptr<pipeline::Courier>> couriers_;
   std::unique_ptr<pipeline::QueueWatch> queue_watch_;
+  std::unique_ptr<ReleaseWatch> release_watch_;
   std::unique_ptr<pipeline::Announcer> announcer_;
   std::unique_ptr<http::Service> service_;
   std::unique_ptr<AuditKeeper> audit_keeper_;

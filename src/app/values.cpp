@@ -52,6 +52,14 @@ std::optional<pipeline::OwnPosition> parse_position(std::string_view text) {
   return position;
 }
 
+bool is_process_name(std::string_view text) noexcept {
+  constexpr std::size_t kLengthMost = 64;
+  return !text.empty() && text.size() <= kLengthMost && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
+  });
+}
+
 Result<AccuracyOverride> parse_accuracy(std::string_view text) {
   AccuracyOverride accuracy;
   const std::array<std::pair<std::string_view, std::optional<double>*>, 9> fields{{

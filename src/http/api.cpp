@@ -41,7 +41,8 @@ ApiState::ApiState(const ServiceOptions& o, const Rooms& r)
                        [&authority = r.authority](const security::Principal& principal, UtcMicros now) {
                          return authority.good_until(principal, now);
                        }}}),
-      gates(o.rate_limits),
+      gates(o.rate_limits, o.share_limits),
+      sharing(gates, r.store, r.log),
       known(seed()),
       auth_watch(r.store, r.log),
       reads(o.cached_reads_most, r.metrics),

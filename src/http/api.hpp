@@ -15,6 +15,7 @@
 #include "http/feed_hub.hpp"
 #include "http/known_credentials.hpp"
 #include "http/rate_limit.hpp"
+#include "http/rate_sharing.hpp"
 #include "http/read_cache.hpp"
 #include "http/request_metrics.hpp"
 #include "http/route_table.hpp"
@@ -48,6 +49,7 @@ struct ApiState {
   Workers scraper;  ///< so that a scrape does not wait behind batches
   FeedHub feed;
   RateGates gates;
+  RateSharing sharing;
   KnownCredentials known;
   AuthWatch auth_watch;
   ReadCache reads;

@@ -105,7 +105,7 @@ std::optional<Refusal> Api::admit_unknown(Exchange& x, Time now) {
   auto& gates = state_.gates;
   const auto client = client_of(x);
   const auto verdict = gates.address.peek(gates.address.key(network_of(client).bytes()), now);
-  if (verdict.allowed || gates.reserve.take(1, now).allowed) return std::nullopt;
+  if (verdict.allowed || gates.reserve.take({.place = 1}, now).allowed) return std::nullopt;
   state_.metrics.authentication(Authentication::kRateLimited);
   state_.auth_watch.failed(client, AuthFailure::kRateLimited);
   return limited(x, gates.address, verdict, RateScope::kAddress);

@@ -94,13 +94,26 @@ void queue_members(json::Writer& w, const store::SinkQueue& queue, UtcMicros now
   w.integer(queue.dead_letters);
 }
 
+/// Whether this process sends to the sink, and why.
+void delivers_members(json::Writer& w, const pipeline::CourierStatus& courier, const store::ReleaseStatus& release) {
+  const bool delivers = release.delivers && !courier.elsewhere;
+  w.key("delivers");
+  w.boolean(delivers);
+  w.key("delivers_reason");
+  if (delivers)
+    w.string("this process delivers: " + store::release_words(release));
+  else
+    w.string(release.delivers ? "another process delivers" : store::release_words(release));
+}
+
 void append_sink(json::Writer& w, const pipeline::CourierStatus& courier, const store::SinkQueue& queue,
-                 UtcMicros now) {
+                 const store::ReleaseStatus& release, UtcMicros now) {
   w.begin_object();
   w.key("sink");
   w.string(courier.sink);
   w.key("url");
   w.string(courier.url);
+  delivers_members(w, courier, release);
   connection_members(w, courier.connection);
   w.key("confirms");
   w.boolean(courier.confirms);
@@ -138,6 +151,7 @@ void Api::get_delivery(Exchange& x) {
     const auto queues = state_.rooms.store.sink_queues();
     if (!queues) return std::unexpected(queues.error());
     const auto now = system_now();
+    const auto release = state_.rooms.store.status().release;
     Rendered rendered;
     json::Writer w(rendered.body);
     w.begin_object();
@@ -146,7 +160,7 @@ void Api::get_delivery(Exchange& x) {
     for (const auto* courier : state_.rooms.couriers) {
       const auto status = courier->status();
       const auto queue = std::ranges::find(*queues, status.sink, &store::SinkQueue::sink);
-      append_sink(w, status, queue == queues->end() ? store::SinkQueue{} : *queue, now);
+      append_sink(w, status, queue == queues->end() ? store::SinkQueue{} : *queue, release, now);
     }
     w.end_array();
     w.end_object();

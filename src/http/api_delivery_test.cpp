@@ -67,12 +67,45 @@ TEST_F(DeliveryTest, SaysOfEachSinkWhatAnOperatorAsks) {
   EXPECT_GT(sink["queued_bytes"], 500);
   EXPECT_TRUE(sink["oldest_queued"].is_string());
   for (const auto* varies : {"oldest_age_s", "queued_bytes", "oldest_queued"}) sink.erase(varies);
-  EXPECT_EQ(sink, json::parse(R"({"sink":"tak","url":"tls://tak.example:8089","state":"waiting",
+  EXPECT_EQ(sink, json::parse(R"({"sink":"tak","url":"tls://tak.example:8089","delivers":true,
+      "delivers_reason":"this process delivers: it has no slot and always delivers","state":"waiting",
       "since":"2026-09-21T14:13:20.000000Z","connected":false,"protocol":"protobuf","last_error":"Connection refused",
       "last_error_at":"2026-09-21T14:13:21.000000Z","certificate_expires":"2027-01-15T08:00:00.000000Z",
       "round_trip_ms":3.1,"server_clock_ahead_ms":-0.4,"connects":0,"attempts":0,"bytes_sent":0,"bytes_received":0,
       "confirms":false,"confirmation":"sent, unconfirmed","queued":1,"capacity_items":1000,"capacity_bytes":null,
       "delivered":1,"omitted":1,"dead_letters":1,"delivered_per_s":2.5,"rate_cap_per_s":200})"));
+}
+
+/// Says of the release what it is told to say.
+class FencedStore final : public ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  store::StoreStatus status() override {
+    auto status = ForwardingStore::status();
+    status.release = {"green", "blue", delivers};
+    return status;
+  }
+  bool delivers = false;
+};
+
+TEST_F(DeliveryTest, SaysWhoDelivers) {
+  FencedStore* fenced = nullptr;
+  wrap_ = [&](std::unique_ptr<store::Store> inner) {
+    auto made = std::make_unique<FencedStore>(std::move(inner));
+    fenced = made.get();
+    return made;
+  };
+  couriers_ = {&courier_};
+  reopen();
+  open_sink();
+  const auto sink = [&] { return json::parse(get("/api/v1/delivery").body)["sinks"][0]; };
+  EXPECT_EQ(sink()["delivers"], false);
+  EXPECT_EQ(sink()["delivers_reason"], "slot green is not the active one (blue)");
+  fenced->delivers = true;
+  EXPECT_EQ(sink()["delivers"], true);
+  courier_.now.elsewhere = true;
+  EXPECT_EQ(sink()["delivers"], false);
+  EXPECT_EQ(sink()["delivers_reason"], "another process delivers");
 }
 
 TEST_F(DeliveryTest, WhatIsNotKnownIsNull) {

@@ -80,6 +80,12 @@ TEST(RateLimiter, DebtIsPaidBackBeforeTheNextOne) {
   EXPECT_TRUE(limiter.take(key, kStart + seconds{5}).allowed);
 }
 
+TEST(RateLimiter, NobodyWhoDoesNotKnowTheSeedKnowsTheNeighbours) {
+  const RateLimiter one("subject", {1, 2}, 64, 1), other("subject", {1, 2}, 64, 2);
+  for (const auto* name : {"", "a", "1234567", "12345678", "a longer name"})
+    EXPECT_NE(one.key(name).place, other.key(name).place) << name;
+}
+
 TEST(RateLimiter, PeekTakesNothing) {
   RateLimiter limiter("address", {1, 1}, 64, 1);
   const auto key = limiter.key("a");

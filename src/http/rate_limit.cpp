@@ -7,6 +7,8 @@
 #include <cstring>
 #include <random>
 
+#include "pipeline/normalise.hpp"
+
 namespace detection::http {
 namespace {
 
@@ -62,15 +64,45 @@ std::optional<double> number(std::string_view text) {
 
 }  // namespace
 
-RateLimiter::RateLimiter(std::string_view name, Rate rate, std::size_t buckets_most, std::uint64_t seed)
-    : seed_(seed),
+RateLimiter::RateLimiter(std::string_view name, Rate rate, std::size_t buckets_most, std::uint64_t seed, bool shared)
+    : name_(name),
+      seed_(seed),
+      shared_(shared),
       interval_ns_(std::max<std::int64_t>(1, std::llround(kNanoseconds / rate.per_s))),
       depth_ns_(interval_ns_ * std::max<std::int64_t>(1, std::llround(rate.burst))),
       policy_(policy_text(name, depth_ns_ / interval_ns_, std::max<std::int64_t>(1, whole_seconds(depth_ns_)))),
       groups_(std::bit_ceil(std::max<std::size_t>(1, (buckets_most + kWays - 1) / kWays))) {}
 
-std::uint64_t RateLimiter::key(std::string_view name) const noexcept {
-  std::uint64_t hash = seed_ ^ name.size();
+RateKey RateLimiter::key(std::string_view name) const {
+  const auto quick = quick_hash(name);
+  if (!shared_) return {quick, {}};
+  // SHA-256 costs more than all the rest, and the same callers come again and again.
+  struct Known {
+    std::uint64_t quick = 0;  // with a random seed for each limiter, so that it also tells limiters apart
+    std::string name;
+    RateKey key;
+  };
+  constexpr std::size_t kKnown = 256;
+  thread_local std::array<Known, kKnown> all_known;
+  auto& known = all_known[quick % kKnown];
+  if (known.quick != quick || known.name != name) {
+    std::string text = "rate limit\n" + name_ + "\n";
+    text.append(name);
+    const auto digest = pipeline::sha256(text);
+    RateKey::Id id;
+    std::memcpy(id.data(), digest.data(), sizeof id);
+    known = {quick, std::string(name), {place_of(id), id}};
+  }
+  return known.key;
+}
+
+std::uint64_t RateLimiter::place_of(const RateKey::Id& id) const noexcept {
+  const auto place = mixed(mixed(seed_ ^ id[0]) ^ id[1]);
+  return place == 0 ? 1 : place;
+}
+
+std::uint64_t RateLimiter::quick_hash(std::string_view name) const noexcept {
+  std::uint64_t hash = mixed(seed_ ^ name.size());
   while (name.size() >= 8) {
     std::uint64_t word = 0;
     std::memcpy(&word, name.data(), 8);
@@ -79,7 +111,7 @@ std::uint64_t RateLimiter::key(std::string_view name) const noexcept {
   }
   std::uint64_t word = 0;
   if (!name.empty()) std::memcpy(&word, name.data(), name.size());
-  hash = mixed(hash ^ word ^ seed_);
+  hash = mixed(hash ^ word);
   return hash == 0 ? 1 : hash;  // 0 is a place that nobody has
 }
 
@@ -105,28 +137,66 @@ RateVerdict RateLimiter::verdict(std::int64_t full_ns, std::int64_t now_ns, bool
   return said;
 }
 
-RateVerdict RateLimiter::take(std::uint64_t key, Time now) {
+RateVerdict RateLimiter::take(const RateKey& key, Time now) {
   const auto now_ns = nanoseconds_of(now);
-  const std::scoped_lock lock(mutex_of(key));
-  auto& bucket = find(group_of(key), key, now_ns);
+  auto& place = lock_of(key.place);
+  const std::scoped_lock lock(place.mutex);
+  auto& bucket = find(group_of(key.place), key.place, now_ns);
   const auto after = std::max(bucket.full_ns, now_ns) + interval_ns_;
   const bool allowed = after - now_ns <= depth_ns_;
-  if (allowed) bucket.full_ns = after;
+  if (allowed) {
+    bucket.full_ns = after;
+    count(place, key, 1);
+  }
   return verdict(bucket.full_ns, now_ns, allowed);
 }
 
-RateVerdict RateLimiter::peek(std::uint64_t key, Time now) {
+RateVerdict RateLimiter::peek(const RateKey& key, Time now) {
   const auto now_ns = nanoseconds_of(now);
-  const std::scoped_lock lock(mutex_of(key));
-  const auto& bucket = find(group_of(key), key, now_ns);
+  const std::scoped_lock lock(lock_of(key.place).mutex);
+  const auto& bucket = find(group_of(key.place), key.place, now_ns);
   return verdict(bucket.full_ns, now_ns, std::max(bucket.full_ns, now_ns) + interval_ns_ - now_ns <= depth_ns_);
 }
 
-void RateLimiter::charge(std::uint64_t key, std::int64_t requests, Time now) {
+void RateLimiter::charge(const RateKey& key, std::int64_t requests, Time now) {
   const auto now_ns = nanoseconds_of(now);
-  const std::scoped_lock lock(mutex_of(key));
-  auto& bucket = find(group_of(key), key, now_ns);
+  auto& place = lock_of(key.place);
+  const std::scoped_lock lock(place.mutex);
+  auto& bucket = find(group_of(key.place), key.place, now_ns);
   bucket.full_ns = std::max(bucket.full_ns, now_ns) + requests * interval_ns_;
+  count(place, key, requests);
+}
+
+void RateLimiter::count(Lock& lock, const RateKey& key, std::int64_t requests) const {
+  if (!shared_) return;
+  const auto found = lock.used.find(key.id);
+  if (found != lock.used.end())
+    found->second += requests;
+  else if (lock.used.size() < kUsedMost / kLocks)
+    lock.used.emplace(key.id, requests);
+}
+
+std::vector<RateLimiter::Used> RateLimiter::take_used() {
+  std::vector<Used> all;
+  for (auto& place : locks_) {
+    decltype(place.used) used;
+    {
+      const std::scoped_lock lock(place.mutex);
+      used.swap(place.used);
+    }
+    for (const auto& [id, requests] : used) all.push_back({id, requests});
+  }
+  return all;
+}
+
+void RateLimiter::used_elsewhere(const RateKey::Id& id, std::int64_t requests, Time now) {
+  const auto now_ns = nanoseconds_of(now);
+  const auto key = place_of(id);
+  const std::scoped_lock lock(lock_of(key).mutex);
+  auto& bucket = find(group_of(key), key, now_ns);
+  const auto most = now_ns + depth_ns_ * (1 + kForeignDebtMost);
+  const auto left = std::max<std::int64_t>(0, most - std::max(bucket.full_ns, now_ns));
+  bucket.full_ns = std::max(bucket.full_ns, now_ns) + (requests < left / interval_ns_ ? requests * interval_ns_ : left);
 }
 
 void RateLimiter::append_headers(std::string& out, const RateVerdict& verdict) const {
@@ -137,11 +207,11 @@ void RateLimiter::append_headers(std::string& out, const RateVerdict& verdict) c
   out.append("\r\n");
 }
 
-RateGates::RateGates(const RateLimits& limits)
+RateGates::RateGates(const RateLimits& limits, bool shared)
     : enabled(limits.enabled),
-      subject("subject", limits.subject, limits.enabled ? kSubjects : 1, random_seed()),
-      address("address", limits.address, limits.enabled ? kAddresses : 1, random_seed()),
-      token("token", limits.token, limits.enabled ? kAddresses : 1, random_seed()),
+      subject("subject", limits.subject, limits.enabled ? kSubjects : 1, random_seed(), shared),
+      address("address", limits.address, limits.enabled ? kAddresses : 1, random_seed(), shared),
+      token("token", limits.token, limits.enabled ? kAddresses : 1, random_seed(), shared),
       reserve("reserve", kReserve, 1, random_seed()) {}
 
 Result<Rate> parse_rate(std::string_view text) {

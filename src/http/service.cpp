@@ -50,6 +50,7 @@ class HttpService final : public Service {
     auto started = server_->start();
     if (!started) return started;
     state_.feed.start();
+    if (options.share_limits && state_.gates.enabled) state_.sharing.start();
     state_.complete.store(true, std::memory_order_release);
     return {};
   }
@@ -68,6 +69,7 @@ class HttpService final : public Service {
     begin_drain();
     state_.audit_check.give_up();
     state_.feed.stop();
+    state_.sharing.stop();
     if (server_) server_->stop(grace);
     state_.workers.stop();
     state_.scraper.stop();

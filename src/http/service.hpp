@@ -71,6 +71,7 @@ struct ServiceOptions {
   std::vector<std::string> cors_origins;           ///< exact origins; empty: no CORS
   std::vector<AddressBlock> trusted_proxies;       ///< whose X-Forwarded-For counts
   RateLimits rate_limits{};
+  bool share_limits = false;             ///< with the other processes of the store (Store::share_usage)
   std::size_t cached_reads_most = 4096;  ///< detections by id; 0: no cache
 };
 

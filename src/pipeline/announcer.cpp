@@ -147,6 +147,7 @@ void Announcer::stop() {
 }
 
 void Announcer::announce() {
+  if (options_.may_send && !options_.may_send()) return;
   const auto now = system_now();
   auto events = announcements(options_, acceptor_,
                               cameras_.seen_since({(now.count - options_.cameras_seen_within.count())}), now);

@@ -1,9 +1,10 @@
 #pragma once
 // Tells TAK servers now and then about ourselves: where the service is, where the cameras are and where they look. Sent
-// once to whoever is connected; nothing waits, nothing is recorded.
+// once to whoever is connected, by processes that deliver; nothing waits, nothing is recorded.
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -30,6 +31,8 @@ struct AnnouncerOptions {
   std::string version;
   /// Without one the service itself is not announced: an icon at 0, 0 would be a false point.
   std::optional<OwnPosition> position{};
+  /// Whether this process delivers now (the release fence); none: always.
+  std::function<bool()> may_send{};
 };
 
 /// The events of one round as CoT XML: the service, then each camera with its cone and, where its middle meets the

@@ -28,6 +28,10 @@ class ClaimedEvents final : public tak::EventBatch {
     append_event(item(index), format, now, options_, out);
   }
 
+  [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> good_until() const noexcept override {
+    return claim_.good_until;
+  }
+
   [[nodiscard]] const store::OutboxItem& item(std::size_t index) const { return claim_.items[selection_.sent[index]]; }
   [[nodiscard]] const store::Claim& claim() const noexcept { return claim_; }
   [[nodiscard]] const std::vector<store::Omission>& omitted() const noexcept { return selection_.omitted; }

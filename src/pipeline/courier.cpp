@@ -35,7 +35,8 @@ SinkCourier::SinkCourier(const CourierOptions& options, store::Store& store, tel
       duration_(metrics.histogram(telemetry::kTakPushDurationSeconds, {name()})),
       delivered_(steady_clock::now()),
       confirms_(options.sink.address.scheme != tak::Scheme::kUdp),
-      pace_(options.rate_per_s) {
+      pace_(options.rate_per_s),
+      in_time_most_(options.batch_events) {
   using enum store::OmitReason;
   for (const auto reason : {kFiltered, kSuperseded, kStale})
     omitted_[static_cast<std::size_t>(reason)] =
@@ -85,9 +86,13 @@ CourierStatus SinkCourier::status() const {
     const std::scoped_lock lock(mutex_);
     delivered_per_s = delivered_.per_second(steady_clock::now());
   }
-  return {name(),          tak::sink_url(options_.sink.address),
-          sink_->status(), confirms_.load(std::memory_order_relaxed),
-          delivered_per_s, options_.rate_per_s};
+  return {name(),
+          tak::sink_url(options_.sink.address),
+          sink_->status(),
+          confirms_.load(std::memory_order_relaxed),
+          delivered_per_s,
+          options_.rate_per_s,
+          elsewhere_.load(std::memory_order_relaxed)};
 }
 
 void SinkCourier::tell(std::optional<News> news) {

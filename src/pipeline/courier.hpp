@@ -1,6 +1,10 @@
 #pragma once
 // The courier of one sink: claims from the store, leaves out what the sink's policy says, makes the CoT, has it
 // delivered at the sink's pace, records it. One thread each, so that a stuck sink delays no other.
+//
+// Where several processes share a store, all of them connect to each sink and stay connected (so that the next one goes
+// on at once, and what is wrong with a connection shows before it is needed), but one sends events: the one whose
+// claims are not empty. The others send the pings of an idle connection.
 
 #include <chrono>
 #include <functional>
@@ -37,6 +41,7 @@ struct CourierStatus {
   bool confirms = true;                ///< false: the peer never answers pings, deliveries are "sent, unconfirmed"
   double delivered_per_s = 0;          ///< over the last minute
   std::optional<double> rate_per_s{};  ///< the cap
+  bool elsewhere = false;              ///< another process delivers to it now
 };
 
 class Courier {

@@ -14,6 +14,12 @@ using std::chrono::steady_clock;
 /// event goes all the same (its loss then counts against nothing).
 constexpr milliseconds kServesAgain{20};
 constexpr milliseconds kServesMost{30'000};
+/// While another process has the sink: short beside the time of its lease, long beside a question to the store.
+constexpr milliseconds kElsewhereAgain{200};
+
+bool over(const store::Claim& claim) {
+  return claim.good_until && steady_clock::now() >= *claim.good_until;
+}
 
 }  // namespace
 
@@ -24,7 +30,7 @@ bool SinkCourier::server_serves() const {
 SteadyTime SinkCourier::when_to_send(SteadyTime now) {
   if (!ready_ || in_flight_.size() >= window()) return SteadyTime::max();
   if (guard_.careful() && now < ready_at_ + kServesMost && !server_serves()) return now + kServesAgain;
-  return pace_.next(now);
+  return std::max({pace_.next(now), patience_.again(), look_after_});
 }
 
 /// Until the sink's window is full, its pace is reached or nothing is due.
@@ -40,16 +46,20 @@ void SinkCourier::send_what_is_due() {
 
 /// Whether to go on at once.
 bool SinkCourier::send_some(SteadyTime now) {
-  const auto tokens = pace_.available(now);
   const auto batch = options_.batch_events;
+  const auto tokens = std::min(pace_.available(now), in_time_most_ < batch ? in_time_most_ : SIZE_MAX);
   const auto look = rules_.take_all() ? std::min(batch, tokens) : std::max(batch, options_.look_ahead);
   auto claim = store_.claim(name(), guard_.at_once(look));
   if (!claim) {
-    log_.error("claim_failed", "the outbox cannot be read", {{"sink", name()}, {"reason", claim.error().detail}});
+    store_failed("claim_failed", "the outbox cannot be read; it is tried again", claim.error());
     return false;
   }
+  store_answered();
+  elsewhere_.store(claim->elsewhere, std::memory_order_relaxed);
+  if (claim->elsewhere) look_after_ = steady_clock::now() + kElsewhereAgain;
   if (claim->items.empty()) {
-    act_on(guard_.nothing_else());
+    // Empty-handed for another reason than that nothing is due: that says nothing of the events.
+    if (!claim->elsewhere && (aside_.empty() || store_.status().release.delivers)) act_on(guard_.nothing_else());
     end_batches();
     return false;
   }
@@ -68,6 +78,12 @@ bool SinkCourier::send_some(SteadyTime now) {
 }
 
 bool SinkCourier::send(Batch batch) {
+  if (over(batch.claim())) {
+    store_.give_back(batch.claim());
+    due_.store(true, std::memory_order_release);
+    look_after_ = steady_clock::now() + kElsewhereAgain;
+    return false;
+  }
   const auto number = ++last_number_;
   served_ = server_serves();
   if (!sink_->send(number, batch.events)) {
@@ -83,15 +99,31 @@ bool SinkCourier::send(Batch batch) {
 }
 
 void SinkCourier::end_batches() {
+  if (steady_clock::now() < patience_.again()) return;
   while (!ending_.empty()) {
-    if (auto done = end(ending_.front()); !done) {
-      log_.error("delivery_unrecorded", "a delivered batch could not be recorded yet; it is tried again",
-                 {{"sink", name()}, {"reason", done.error().detail}});
-      return;
+    const auto done = end(ending_.front());
+    if (done) {
+      count(ending_.front());
+    } else if (done.error().code == ErrorCode::kConflict) {
+      // They are due again to the process that has the sink now, and its to record: no failure of theirs.
+      log_.info("lease_lost", "another process has the sink since; what was sent is sent again by that one",
+                {{"sink", name()}, {"events", ending_.front().batch.events->size()}, {"reason", done.error().detail}});
+      store_.give_back(ending_.front().batch.claim());
+    } else {
+      return store_failed("delivery_unrecorded", "a delivered batch could not be recorded yet; it is tried again",
+                          done.error());
     }
-    count(ending_.front());
+    store_answered();
     ending_.pop_front();
   }
+}
+
+void SinkCourier::store_failed(std::string_view event, std::string_view message, const Error& error) {
+  if (patience_.failed(steady_clock::now())) log_.error(event, message, {{"sink", name()}, {"reason", error.detail}});
+}
+
+void SinkCourier::store_answered() {
+  if (patience_.worked()) log_.info("store_back", "the store takes claims and confirmations again", {{"sink", name()}});
 }
 
 Result<void> SinkCourier::end(Ending& ending) {

@@ -1,5 +1,7 @@
 // What a courier hears from its sink.
 
+#include <algorithm>
+
 #include "detection/json_writer.hpp"
 #include "pipeline/sink_courier.hpp"
 
@@ -26,7 +28,10 @@ void SinkCourier::on(const Lost& lost) {
   PoisonGuard::Loss loss{.server_served = served_};
   if (!in_flight_.empty()) loss.head = in_flight_.begin()->second.events->item(0).sequence;
   for (const auto& [number, batch] : in_flight_) loss.events += batch.events->size();
-  const auto verdict = guard_.lost(loss);
+  // That the peer was too slow for a claim's time is no event's fault: less is sent at once from now on.
+  const bool too_late = lost.reason == tak::kTooLate;
+  if (too_late) in_time_most_ = std::max<std::size_t>(1, std::min(loss.events, in_time_most_) / 4);
+  const auto verdict = too_late ? Verdict::kGoOn : guard_.lost(loss);
   for (auto& [number, batch] : in_flight_) {
     if (verdict == Verdict::kSetAside || verdict == Verdict::kGiveUp)
       aside_.push_back(std::move(batch));
@@ -76,6 +81,7 @@ void SinkCourier::on(const Delivered& delivered) {
   const auto how = delivered.how == tak::Delivery::kConfirmed ? store::Confirmation::kConfirmed
                                                               : store::Confirmation::kSentUnconfirmed;
   const auto arrived = found->second.arrived();
+  in_time_most_ = std::min(options_.batch_events, in_time_most_ + std::max<std::size_t>(1, in_time_most_ / 16));
   ending_.push_back({std::move(found->second), how});
   in_flight_.erase(found);
   act_on(guard_.arrived(arrived));

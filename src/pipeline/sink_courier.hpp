@@ -15,6 +15,7 @@
 #include "pipeline/claimed_events.hpp"
 #include "pipeline/courier.hpp"
 #include "pipeline/pace.hpp"
+#include "pipeline/patience.hpp"
 #include "pipeline/poison_guard.hpp"
 
 namespace detection::pipeline {
@@ -93,13 +94,17 @@ class SinkCourier final : public Courier, private tak::SinkListener {
   void audit_failure(std::string_view reason, std::int64_t events);
 
   // courier_delivery.cpp
-  [[nodiscard]] std::size_t window() const { return guard_.careful() ? 1 : options_.sink.window_batches; }
+  [[nodiscard]] std::size_t window() const {
+    return guard_.careful() || in_time_most_ < options_.batch_events ? 1 : options_.sink.window_batches;
+  }
   [[nodiscard]] SteadyTime when_to_send(SteadyTime now);
   [[nodiscard]] bool server_serves() const;
   void send_what_is_due();
   [[nodiscard]] bool send_some(SteadyTime now);
   [[nodiscard]] bool send(Batch batch);
   void end_batches();
+  void store_failed(std::string_view event, std::string_view message, const Error& error);
+  void store_answered();
   [[nodiscard]] Result<void> end(Ending& ending);
   void count(const Ending& ending);
 
@@ -122,6 +127,7 @@ class SinkCourier final : public Courier, private tak::SinkListener {
 
   std::atomic<bool> due_{true};
   std::atomic<bool> confirms_;
+  std::atomic<bool> elsewhere_{false};
 
   // The courier's thread only.
   bool ready_ = false;
@@ -133,6 +139,10 @@ class SinkCourier final : public Courier, private tak::SinkListener {
   std::string lost_reason_;
   tak::BatchNumber last_number_ = 0;
   TokenBucket pace_;
+  Patience patience_;
+  SteadyTime look_after_{};  ///< another process has the sink: no claim before
+  /// So many events get to the peer before a claim runs out; under the size of a batch only where one did.
+  std::size_t in_time_most_;
   PoisonGuard guard_;
   std::map<tak::BatchNumber, Batch> in_flight_;
   std::vector<Batch> aside_;  ///< suspected: one event each

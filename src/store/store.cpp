@@ -52,6 +52,12 @@ AuditEntry release_entry(std::string_view slot, std::string_view actor) {
   return entry;
 }
 
+std::string release_words(const ReleaseStatus& release) {
+  if (release.slot.empty()) return "it has no slot and always delivers";
+  if (release.delivers) return "slot " + release.slot + " is the active one";
+  return "slot " + release.slot + " is not the active one (" + release.active_slot.value_or("none was ever set") + ")";
+}
+
 std::string tombstone_text(const Tombstone& t) {
   return "tombstone\n" + t.chain + "\n" + std::to_string(t.up_to_record) + "\n" + t.head_sha256 + "\n" +
          std::to_string(t.records) + "\n" + std::to_string(t.detections) + "\n" + t.detections_sha256 + "\n" +

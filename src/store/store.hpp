@@ -123,6 +123,7 @@ struct Claim {
   std::vector<OutboxItem> items;
   /// Nothing of it may be sent after this moment: another process may have the sink by then. None: no limit.
   std::optional<std::chrono::steady_clock::time_point> good_until{};
+  bool elsewhere = false;  ///< empty, since this process has not the sink now
 };
 
 /// How a sink knows that a batch arrived.
@@ -333,6 +334,7 @@ struct SpoolStatus {
   std::int64_t bytes = 0, capacity_bytes = 0;
   std::optional<UtcMicros> oldest{};  ///< when it was received
   std::int64_t conflicts = 0;         ///< kept: the store has another content under their ids
+  bool writable = true;               ///< its disk took what it was given last
 };
 
 /// The release fence: which slot's processes deliver.
@@ -341,6 +343,9 @@ struct ReleaseStatus {
   std::optional<std::string> active_slot{};  ///< none: no slot was ever set
   bool delivers = true;                      ///< this process may, as far as it knows now
 };
+
+/// Why a process does or does not deliver, in words.
+[[nodiscard]] std::string release_words(const ReleaseStatus& release);
 
 struct StoreStatus {
   bool writable = false;        ///< by the store itself; see `spool` for what can be taken all the same
@@ -384,6 +389,7 @@ class Store {
   virtual void shorten(Claim& claim, std::size_t count) = 0;
   /// Durable when it returns. `sent` is when the batch left. `omitted`: those of its items that were left out, in any
   /// order; they end with the rest, in the same transaction, with one audit record. Take-backs are never left out.
+  /// kConflict: another process has had the sink since the claim, whose events are that one's now.
   [[nodiscard]] virtual Result<void> confirm(const Claim& claim, Confirmation how, UtcMicros sent,
                                              const std::vector<Omission>& omitted) = 0;
   [[nodiscard]] Result<void> confirm(const Claim& claim, Confirmation how, UtcMicros sent) {

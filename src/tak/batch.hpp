@@ -1,7 +1,9 @@
 #pragma once
 // What a sink is given to deliver.
 
+#include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +22,10 @@ class EventBatch {
   [[nodiscard]] virtual std::size_t size() const noexcept = 0;
   /// Appends one event, whole and nothing else. Called on the sink's thread, in order.
   virtual void append(std::size_t index, cot::WireFormat format, UtcMicros now, std::string& out) const = 0;
+  /// After this moment nothing of it may leave: the connection ends instead, for kTooLate. None: no limit.
+  [[nodiscard]] virtual std::optional<std::chrono::steady_clock::time_point> good_until() const noexcept {
+    return std::nullopt;
+  }
 };
 
 }  // namespace detection::tak

@@ -106,7 +106,9 @@ class DatagramConnection final : public Connection, public std::enable_shared_fr
       const UtcMicros now = system_now();
       const auto format =
           options_.protocol == ProtocolChoice::kProtobuf ? cot::WireFormat::kDatagram : cot::WireFormat::kXml;
+      const auto good_until = batch->good_until();
       for (; next < batch->size(); ++next) {
+        if (good_until && std::chrono::steady_clock::now() >= *good_until) return end(kTooLate);
         datagram_.clear();
         batch->append(next, format, now, datagram_);
         if (datagram_.empty()) {

@@ -37,6 +37,8 @@ class FileConnection final : public Connection, public std::enable_shared_from_t
 
   void send(std::optional<BatchNumber> number, std::shared_ptr<const EventBatch> batch) override {
     if (closed_) return;
+    if (const auto until = batch->good_until(); until && std::chrono::steady_clock::now() >= *until)
+      return end(kTooLate);
     if (moved_away()) {
       if (auto failure = open_file(); !failure.empty()) return end(failure);
     }

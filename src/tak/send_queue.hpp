@@ -19,6 +19,7 @@ class SendQueue {
   void wrote(std::size_t bytes);
 
   [[nodiscard]] std::uint64_t queued() const noexcept { return queued_; }  ///< put so far
+  [[nodiscard]] std::uint64_t written() const noexcept { return written_; }
   /// Acknowledged by the peer's TCP; through TLS at least so much, since a record is longer than what it holds.
   [[nodiscard]] std::uint64_t acknowledged() const noexcept { return acknowledged_; }
   [[nodiscard]] bool all_acknowledged() const noexcept { return written_ == acknowledged_; }

@@ -73,6 +73,9 @@ enum class Delivery : std::uint8_t { kConfirmed, kSentUnconfirmed };
 
 using BatchNumber = std::uint64_t;
 
+/// Why a connection ended that still had bytes of a batch when its EventBatch::good_until() came.
+inline constexpr std::string_view kTooLate = "what was left to send was no longer ours to send";
+
 class SinkListener {
  public:
   /// Connected (again): batches may be sent. Nothing is in flight.

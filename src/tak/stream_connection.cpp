@@ -53,6 +53,7 @@ class StreamConnection final : public Connection, public std::enable_shared_from
         opener_(std::make_shared<StreamOpener>(context, options)),
         tick_(*context),
         ping_timer_(*context),
+        late_timer_(*context),
         inbound_(options.event_bytes_most),
         negotiation_(options.protocol == ProtocolChoice::kNegotiate && !leave_offers(memory)) {
     std::string ping;
@@ -76,6 +77,7 @@ class StreamConnection final : public Connection, public std::enable_shared_from
       return;
     }
     put_batch(number, *batch);
+    if (closed_) return;
     if (unconfirmed_) schedule_tick();
     ping_for_batches();
     write();
@@ -88,6 +90,7 @@ class StreamConnection final : public Connection, public std::enable_shared_from
     closing_ = true;
     stream_->say_goodbye();
     ping_timer_.cancel();
+    late_timer_.cancel();
     tick_.expires_after(linger);
     tick_.async_wait([self = shared_from_this()](SystemError error) {
       if (!error) self->end("stopped");
@@ -121,6 +124,8 @@ class StreamConnection final : public Connection, public std::enable_shared_from
   }
 
   void put_batch(std::optional<BatchNumber> number, const EventBatch& batch) {
+    const auto good_until = batch.good_until();
+    if (good_until && steady_clock::now() >= *good_until) return end(kTooLate);
     Outgoing outgoing;
     outgoing.bytes.reserve(event_bytes_usual_ * batch.size());
     outgoing.ends.reserve(batch.size());
@@ -136,6 +141,9 @@ class StreamConnection final : public Connection, public std::enable_shared_from
     event_bytes_usual_ = outgoing.bytes.size() / batch.size() + 1;
     put(std::move(outgoing));
     if (number) ledger_.add_batch(*number, queue_.queued());
+    if (!good_until) return;
+    deadlines_.emplace_back(queue_.queued(), *good_until);
+    watch_deadlines();
   }
 
   /// One event that is made as XML, in the protocol spoken now.
@@ -158,8 +166,27 @@ class StreamConnection final : public Connection, public std::enable_shared_from
     put({std::move(auth), {end}});
   }
 
+  /// Whether bytes are left of a batch that may leave no more.
+  [[nodiscard]] bool too_late(SteadyTime now) {
+    while (!deadlines_.empty() && deadlines_.front().first <= queue_.written()) deadlines_.pop_front();
+    return !deadlines_.empty() && now >= deadlines_.front().second;
+  }
+
+  void watch_deadlines() {
+    if (watching_deadlines_ || deadlines_.empty()) return;
+    watching_deadlines_ = true;
+    late_timer_.expires_at(deadlines_.front().second);
+    late_timer_.async_wait([self = shared_from_this()](SystemError cancelled) {
+      self->watching_deadlines_ = false;
+      if (cancelled || self->closed_ || self->closing_) return;
+      if (self->too_late(steady_clock::now())) return self->end(kTooLate);
+      self->watch_deadlines();
+    });
+  }
+
   void write() {
     if (writing_ || closed_ || closing_ || queue_.empty()) return;
+    if (too_late(steady_clock::now())) return end(kTooLate);
     if (queue_.all_acknowledged()) last_progress_ = steady_clock::now();
     writing_ = true;
     stream_->write(
@@ -277,7 +304,10 @@ class StreamConnection final : public Connection, public std::enable_shared_from
     const SteadyTime now = steady_clock::now();
     awaiting_since_ = now;
     ping_acknowledged_.reset();
-    for (auto& [number, batch] : std::exchange(held_, {})) put_batch(number, *batch);
+    for (auto& [number, batch] : std::exchange(held_, {})) {
+      put_batch(number, *batch);
+      if (closed_) return;
+    }
     ping_for_batches();
     keep_alive(now);
   }
@@ -432,6 +462,7 @@ class StreamConnection final : public Connection, public std::enable_shared_from
     if (stream_) stream_->close();
     tick_.cancel();
     ping_timer_.cancel();
+    late_timer_.cancel();
     const std::string text(reason);
     owner_.ended(text);
   }
@@ -444,9 +475,12 @@ class StreamConnection final : public Connection, public std::enable_shared_from
   std::shared_ptr<Stream> stream_;  ///< none before it is open
   Timer tick_;                      ///< the ticks, then the wait for the peer's goodbye
   Timer ping_timer_;
+  Timer late_timer_;  ///< for the first of deadlines_
   bool closing_ = false, closed_ = false;
 
   SendQueue queue_;
+  std::deque<std::pair<std::uint64_t, SteadyTime>>
+      deadlines_;  ///< of batches: where each ends, until when it may leave
   std::size_t event_bytes_usual_ = 1024;
   bool writing_ = false;
 
@@ -459,7 +493,7 @@ class StreamConnection final : public Connection, public std::enable_shared_from
 
   PingLedger ledger_;
   std::string ping_uid_;
-  bool unconfirmed_ = false, ping_timer_armed_ = false;
+  bool unconfirmed_ = false, ping_timer_armed_ = false, watching_deadlines_ = false;
   int lost_in_row_ = 0;
   SteadyTime last_received_{}, last_progress_{}, last_put_{}, last_answer_{}, last_ping_{}, awaiting_since_{};
   std::optional<SteadyTime> ping_acknowledged_, repeat_seen_;

@@ -1,6 +1,6 @@
 // The table of metrics: design.md 4.4, and a few of our own (http_connections, http_refused_total, feed_*,
-// tak_reconnects_total, tak_omitted_total, offline_queue_capacity_bytes, offline_queue_usage_ratio, store_queue_jobs,
-// store_log_bytes, store_checkpoint_duration_seconds, log_lines_dropped_total).
+// tak_reconnects_total, tak_omitted_total, offline_queue_capacity_bytes, offline_queue_usage_ratio, spool_bytes,
+// spool_conflicts, store_queue_jobs, store_log_bytes, store_checkpoint_duration_seconds, log_lines_dropped_total).
 
 #include "telemetry/metrics.hpp"
 
@@ -55,6 +55,11 @@ const std::vector<MetricFamily>& Metrics::families() {
        kGauge,
        "Share of a sink's limit that is used, of the scarcer of items and bytes",
        {"sink"}},
+      {kSpoolSize, kGauge, "Detections on this process's own disk that wait for the database", {}},
+      {kSpoolOldestItemAgeSeconds, kGauge, "Age of the oldest of them", {}},
+      {kSpoolCapacityItems, kGauge, "So many may wait there; 0: there is no spool", {}},
+      {kSpoolBytes, kGauge, "What they take there", {}},
+      {kSpoolConflicts, kGauge, "Spooled detections that the database refused, kept for a person", {}},
       {kTakOmittedTotal, kCounter, "Events left out for a sink: filtered, superseded, stale", {"sink", "reason"}},
       {kTakCertificateExpiryTimestampSeconds, kGauge, "When the client certificate of a sink ends", {"sink"}},
       {kTakDeadLetters, kGauge, "Events that a sink refused for good", {"sink"}},

@@ -67,6 +67,7 @@ Result<Outbox::Taken> Outbox::take(Sink& sink, std::size_t limit) {
   if (leases_ != nullptr) {
     auto lease = hold(sink);
     if (!lease) return std::unexpected(std::move(lease.error()));
+    taken.claim.elsewhere = !*lease;
     if (!*lease) return taken;
     taken.claim.good_until = (*lease)->good_until;
   }
