@@ -244,7 +244,7 @@ Result<WebClient::Answer> post(WebClient& client, const std::string& url, const 
 void print_answer(const Frame& frame, const WebClient::Answer& answer) {
   const auto summary = read_answer(answer.body);
   std::printf("%-14s %3zu  ", frame.file.c_str(), frame.number);
-  if (answer.status != 200 && answer.status != 201) {
+  if (answer.status < 200 || answer.status > 202) {
     std::printf("%ld %s\n", answer.status, summary.problem.c_str());
     return;
   }
@@ -299,7 +299,7 @@ int send(const std::vector<Frame>& frames, const IngestKlvArguments& arguments, 
       if (!answer) return refuse(kFailed, answer.error().detail);
       if (answer->status == 401 || answer->status == 403)
         return refuse(kFailed, "the service refused the token: " + read_answer(answer->body).problem);
-      if (answer->status != 200 && answer->status != 201) ++refused;
+      if (answer->status < 200 || answer->status > 202) ++refused;
       if (arguments.json)
         std::printf("%s\n", answer->body.c_str());
       else

@@ -138,10 +138,19 @@ void append_fix(std::string& out, const Fix& fix, const FlagVerdict& verdict) {
   w.end_object();
 }
 
-void append_answer(std::string& out, const LocatedDetection& located, const store::DeliveryStatus& delivery) {
+void append_answer(std::string& out, const LocatedDetection& located, const store::DeliveryStatus& delivery,
+                   bool spooled) {
   json::Writer w(out);
   w.begin_object();
   answer_members(w, located, delivery);
+  if (located.exercise) {
+    w.key("exercise");
+    w.boolean(true);
+  }
+  if (spooled) {
+    w.key("durability");
+    w.string("spooled");
+  }
   w.end_object();
 }
 

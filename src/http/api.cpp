@@ -52,10 +52,13 @@ ApiState::ApiState(const ServiceOptions& o, const Rooms& r)
   accepted[static_cast<std::size_t>(store::Disposition::kHold)] = status_of(DeliveryState::kHeld, rooms.couriers);
   accepted[static_cast<std::size_t>(store::Disposition::kDiscard)] =
       status_of(DeliveryState::kDiscarded, rooms.couriers);
+  spooled.fill(status_of(DeliveryState::kSpooled, rooms.couriers));
+  // An exercise goes to no sink, from the spool neither.
+  spooled[static_cast<std::size_t>(store::Disposition::kDiscard)].sinks.clear();
 }
 
-const store::DeliveryStatus& ApiState::at_acceptance(store::Disposition disposition) const {
-  return accepted[static_cast<std::size_t>(disposition)];
+const store::DeliveryStatus& ApiState::at_acceptance(store::Disposition disposition, bool in_spool) const {
+  return (in_spool ? spooled : accepted)[static_cast<std::size_t>(disposition)];
 }
 
 Api::Api(ApiState& state, Loop& loop, Port port)
@@ -155,6 +158,23 @@ void Api::defer(Exchange& x) {
   x.notes.in_progress = true;
   state_.metrics.in_progress(1);
   x.defer();
+}
+
+void Api::log_exercises(const Exchange& x, const store::CommitJob& job) {
+  std::size_t exercises = 0;
+  const LocatedDetection* first = nullptr;
+  for (std::size_t i = 0; i < job.items.size(); ++i) {
+    const auto& located = job.items[i].located;
+    if (!located.exercise || job.results[i].outcome != store::CommitOutcome::kCreated) continue;
+    if (exercises++ == 0) first = &located;
+  }
+  if (first == nullptr) return;
+  state_.rooms.log.info("exercise_accepted", "an exercise was accepted; it goes to no TAK server",
+                        {{"exercise", true},
+                         {"exercises", exercises},
+                         {"detection_id", to_string(first->id)},
+                         {"source", first->source},
+                         {"request_id", x.request_id}});
 }
 
 void Api::answered(const Exchange& x, unsigned status) {

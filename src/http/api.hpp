@@ -34,13 +34,13 @@ struct BatchSlot {
 struct ApiState {
   ApiState(const ServiceOptions& o, const Rooms& r);
 
-  /// What the acceptance of a detection says about its delivery.
-  [[nodiscard]] const store::DeliveryStatus& at_acceptance(store::Disposition disposition) const;
+  /// What the acceptance of a detection says about its delivery; `in_spool`: it is durable in the spool only.
+  [[nodiscard]] const store::DeliveryStatus& at_acceptance(store::Disposition disposition, bool in_spool) const;
 
   const ServiceOptions options;
   const Rooms rooms;
   const SharedMetrics metrics;
-  std::array<store::DeliveryStatus, 3> accepted;  ///< by Disposition
+  std::array<store::DeliveryStatus, 3> accepted, spooled;  ///< by Disposition
   const std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
   std::atomic<bool> draining{false}, complete{false};
   std::atomic<std::size_t> jobs_out{0};  ///< with the store
@@ -108,6 +108,7 @@ class Api final : public Handler {
   void answer_preflight(Exchange& x);
   void refuse(Exchange& x, Error error);
   void defer(Exchange& x);
+  void log_exercises(const Exchange& x, const store::CommitJob& job);
 
   // api_access.cpp
   using Time = RateLimiter::Time;
@@ -127,7 +128,8 @@ class Api final : public Handler {
   void submit(Exchange& x, Result<store::Acceptance> acceptance);
   void committed_home();
   void answer_commit(store::CommitJob& job);
-  void answer_detection(Exchange& x, unsigned status, const LocatedDetection& located, store::Disposition disposition);
+  void answer_detection(Exchange& x, unsigned status, const LocatedDetection& located, store::Disposition disposition,
+                        bool spooled);
 
   // api_batch.cpp
   void post_batch(Exchange& x);

@@ -12,11 +12,11 @@ constexpr std::size_t kResultBytes = 768;  ///< reserved for one result
 
 /// "{...}" as `{"status":201,...}`.
 void append_result(std::string& out, unsigned status, const LocatedDetection& located,
-                   const store::DeliveryStatus& delivery) {
+                   const store::DeliveryStatus& delivery, bool spooled) {
   out.append("{\"status\":");
   json::append_integer(out, status);
   const auto at = out.size();
-  append_answer(out, located, delivery);
+  append_answer(out, located, delivery, spooled);
   out[at] = ',';
 }
 
@@ -112,11 +112,13 @@ void Api::answer_batch(Exchange& x, std::vector<BatchSlot> slots, std::unique_pt
     switch (result.outcome) {
       case store::CommitOutcome::kCreated:
         metrics.processed(Processed::kAccepted, item.located.verdict.flag);
-        append_result(out, 201, item.located, state_.at_acceptance(item.disposition));
+        append_result(out, job->spooled ? 202 : 201, item.located, state_.at_acceptance(item.disposition, job->spooled),
+                      job->spooled);
         break;
       case store::CommitOutcome::kRepeated:
         metrics.processed(Processed::kRepeated, result.first->located.verdict.flag);
-        append_result(out, 200, result.first->located, state_.at_acceptance(result.first->disposition));
+        append_result(out, 200, result.first->located, state_.at_acceptance(result.first->disposition, job->spooled),
+                      job->spooled);
         break;
       case store::CommitOutcome::kConflict:
         metrics.processed(Processed::kConflict, item.located.verdict.flag);
@@ -129,6 +131,7 @@ void Api::answer_batch(Exchange& x, std::vector<BatchSlot> slots, std::unique_pt
   }
   out.append("]}");
   state_.metrics.processing(std::chrono::steady_clock::now() - x.arrived);
+  if (!job->items.empty()) log_exercises(x, *job);
   // Freed here: thousands of detections are no work for an event thread.
   job.reset();
   slots = {};

@@ -46,14 +46,14 @@ class ApiTest : public ::testing::Test {
     if (wrap_) store_ = wrap_(std::move(store_));
     security::AuthorityOptions keys;
     keys.key_file = std::filesystem::path(folder_) / "jwt.key";
-    auto authority = security::Authority::open(keys, *store_, metrics_, log_);
+    auto authority = security::Authority::open(keys, *store_, metrics_, *log_to_);
     if (!authority) throw std::runtime_error(authority.error().detail);
     authority_ = std::move(*authority);
     authority_->start();
     pipeline::AcceptorSettings settings;
     settings.classes = &classes_;
     acceptor_ = std::make_unique<pipeline::Acceptor>(settings, metrics_);
-    service_ = make_service(options_, {*acceptor_, *store_, couriers_, {}, *authority_, metrics_, log_});
+    service_ = make_service(options_, {*acceptor_, *store_, couriers_, {}, *authority_, metrics_, *log_to_});
     const auto started = service_->start();
     if (!started) throw std::runtime_error(started.error().detail);
   }
@@ -131,6 +131,7 @@ class ApiTest : public ::testing::Test {
   std::vector<pipeline::Courier*> couriers_;
   telemetry::Metrics metrics_;
   telemetry::Log log_{-1};
+  telemetry::Log* log_to_ = &log_;
   cot::ClassMap classes_ = cot::ClassMap::built_in();
   std::unique_ptr<security::Authority> authority_;
   std::unique_ptr<security::HmacKey> key_;

@@ -113,10 +113,11 @@ void Api::answer_commit(store::CommitJob& job) {
   switch (result.outcome) {
     case store::CommitOutcome::kCreated:
       state_.metrics.processed(Processed::kAccepted, item.located.verdict.flag);
-      return answer_detection(x, 201, item.located, item.disposition);
+      log_exercises(x, job);
+      return answer_detection(x, job.spooled ? 202 : 201, item.located, item.disposition, job.spooled);
     case store::CommitOutcome::kRepeated:
       state_.metrics.processed(Processed::kRepeated, result.first->located.verdict.flag);
-      return answer_detection(x, 200, result.first->located, result.first->disposition);
+      return answer_detection(x, 200, result.first->located, result.first->disposition, job.spooled);
     case store::CommitOutcome::kConflict:
       state_.metrics.processed(Processed::kConflict, item.located.verdict.flag);
       return refuse(x, {ErrorCode::kConflict,
@@ -125,7 +126,7 @@ void Api::answer_commit(store::CommitJob& job) {
 }
 
 void Api::answer_detection(Exchange& x, unsigned status, const LocatedDetection& located,
-                           store::Disposition disposition) {
+                           store::Disposition disposition, bool spooled) {
   body_.clear();
   headers_.clear();
   headers_.append("Location: /api/v1/detections/");
@@ -139,7 +140,7 @@ void Api::answer_detection(Exchange& x, unsigned status, const LocatedDetection&
     form.content_type = "application/xml";
     cot::append_xml(body_, cot::make_event(located, system_now(), state_.rooms.event));
   } else {
-    append_answer(body_, located, state_.at_acceptance(disposition));
+    append_answer(body_, located, state_.at_acceptance(disposition, spooled), spooled);
   }
   form.headers = headers_;
   form.body = body_;

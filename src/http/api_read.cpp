@@ -111,6 +111,10 @@ void Api::get_audit(Exchange& x, const Uuid& id) {
     w.begin_array();
     for (const auto& event : *events) append_audit_event(w, event);
     w.end_array();
+    if ((*stored)->located.exercise) {
+      w.key("exercise");
+      w.boolean(true);
+    }
     w.end_object();
     return rendered;
   });

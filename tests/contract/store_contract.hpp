@@ -26,6 +26,7 @@ class Place {
 struct Engine {
   std::string name;
   std::function<std::unique_ptr<Place>()> make_place;
+  bool shared = false;  ///< other processes may write: listeners are called more often than this one gives reason to
 };
 
 inline std::string engine_name(const ::testing::TestParamInfo<Engine>& info) {

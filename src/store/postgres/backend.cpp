@@ -123,8 +123,8 @@ class PostgresBackend::Rows {
       ArrayBuffer(B::kText),   ArrayBuffer(B::kText),   ArrayBuffer(B::kText),   ArrayBuffer(B::kText),
       ArrayBuffer(B::kText),   ArrayBuffer(B::kText),   ArrayBuffer(B::kInt8),   ArrayBuffer(B::kBytea),
       ArrayBuffer(B::kBytea),  ArrayBuffer(B::kInt8),   ArrayBuffer(B::kText)};
-  std::array<ArrayBuffer, 9> audit_{ArrayBuffer(B::kInt8), ArrayBuffer(B::kInt8),  ArrayBuffer(B::kText),
-                                    ArrayBuffer(B::kText), ArrayBuffer(B::kText),  ArrayBuffer(B::kInt8),
+  std::array<ArrayBuffer, 9> audit_{ArrayBuffer(B::kInt8),  ArrayBuffer(B::kInt8), ArrayBuffer(B::kText),
+                                    ArrayBuffer(B::kText),  ArrayBuffer(B::kText), ArrayBuffer(B::kInt8),
                                     ArrayBuffer(B::kBytea), ArrayBuffer(B::kText), ArrayBuffer(B::kBytea)};
 
   class Columns final : public sql::ColumnSink {
@@ -162,9 +162,8 @@ Result<void> PostgresBackend::begin(Ledger& ledger) {
   auto q = db.query(
       "SELECT l.head, l.exceptional, l.mean_bytes, a.record, a.sha256 FROM log AS l LEFT JOIN LATERAL (SELECT record, "
       "sha256 FROM audit WHERE record > ? AND record < ? ORDER BY record DESC LIMIT 1) AS a ON true FOR UPDATE OF l");
-  auto row = q.bind(sql::record_key(ledger.chain_number(), 0))
-                 .bind(sql::record_key(ledger.chain_number() + 1, 0))
-                 .step();
+  auto row =
+      q.bind(sql::record_key(ledger.chain_number(), 0)).bind(sql::record_key(ledger.chain_number() + 1, 0)).step();
   if (!row) return std::unexpected(std::move(row.error()));
   if (!*row) return fail(ErrorCode::kStoreUnavailable, "the database has lost where its log ends; restore a backup");
   ledger.set_log(q.integer(0), q.integer(1), q.real(2));
@@ -233,8 +232,7 @@ Result<std::vector<CommitResult>> PostgresBackend::accept(Ledger& ledger, std::s
   };
   for (std::size_t i = 0; i < items.size(); ++i) {
     const auto& id = items[i]->located.id;
-    const bool stored = std::ranges::binary_search(known_, id) ||
-                        (twice && std::ranges::find(seen, id) != seen.end());
+    const bool stored = std::ranges::binary_search(known_, id) || (twice && std::ranges::find(seen, id) != seen.end());
     if (stored) {
       later.push_back(i);
       results.emplace_back();

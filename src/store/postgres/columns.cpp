@@ -76,7 +76,7 @@ std::int64_t integer_at(const pg_result* result, int row, int column) noexcept {
     case oid::kNumeric: return integer_of(Numeric(data));
     case oid::kFloat4:
     case oid::kFloat8: return cut(real_at(result, row, column));
-    default: assert(!"an integer is read from a column of another type"); return 0;
+    default: assert(false && "an integer is read from a column of another type"); return 0;
   }
 }
 
@@ -105,7 +105,7 @@ std::string_view raw_at(const pg_result* result, int row, int column) noexcept {
     case oid::kBytea:
     case oid::kUuid:
       return {PQgetvalue(result, row, column), static_cast<std::size_t>(PQgetlength(result, row, column))};
-    default: assert(!"a text is read from a column of another type"); return {};
+    default: assert(false && "a text is read from a column of another type"); return {};
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include <map>
+#include <algorithm>
 
 #include "store/postgres/backend.hpp"
 #include "store/postgres/schema.hpp"
@@ -68,9 +68,8 @@ class ConnectionCount {
 class PostgresStore final : public sql::RecordStore {
  public:
   PostgresStore(const Options& options, std::shared_ptr<ConnectionCount> count)
-      : RecordStore(
-            [reading = reading_options(options)] { return connect(reading); }, kReaders, options.clock,
-            [count](std::size_t open, std::size_t lent) { count->readers(open, lent); }),
+      : RecordStore([reading = reading_options(options)] { return connect(reading); }, kReaders, options.clock,
+                    [count](std::size_t open, std::size_t lent) { count->readers(open, lent); }),
         options_(options),
         count_(std::move(count)) {}
   ~PostgresStore() override {
@@ -129,7 +128,7 @@ class PostgresStore final : public sql::RecordStore {
       status.release.slot = options_.slot;
       return status;
     }
-    status.detections = write_->writer.state().head;
+    status.detections = std::max(write_->writer.state().head, watch_->head());
     status.waiting = write_->writer.waiting();
     auto failure = write_->writer.failure();
     status.writable = !failure;

@@ -221,7 +221,10 @@ Outcome<void> PostgresConnection::collect(const Trip& trip, const Limit& limit) 
     if (one->pending_) {
       ResultPtr prepared;
       if (!take(&prepared)) return std::unexpected(std::move(*first));
-      if (prepared) one->variants_.push_back(std::move(*one->pending_));
+      if (prepared)
+        one->variants_.push_back(std::move(*one->pending_));
+      else
+        std::ranges::fill(one->known_types_, 0U);  // they may be why
       one->pending_.reset();
     }
     if (!take(&one->result_)) return std::unexpected(std::move(*first));

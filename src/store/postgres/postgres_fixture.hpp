@@ -51,6 +51,8 @@ class OneServer : public NeedsPostgres {
     name_ = "case" + std::to_string(++count);
     server().create_database(name_);
     options_.url = server().url(name_);
+    // However busy the machine is.
+    options_.connect_time = options_.statement_time = std::chrono::seconds(30);
     reconnect();
   }
   void reconnect() {

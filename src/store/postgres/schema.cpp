@@ -328,8 +328,8 @@ std::string_view schema_step(std::int64_t number) noexcept {
 
 std::string contraction_in(std::string_view step) {
   const auto text = lower(step);
-  for (const std::string_view word : {"drop table", "drop column", "drop function", "rename ", "alter column", "set not null",
-                                      "truncate ", "drop trigger", "delete from"})
+  for (const std::string_view word : {"drop table", "drop column", "drop function", "rename ", "alter column",
+                                      "set not null", "truncate ", "drop trigger", "delete from"})
     if (text.find(word) != std::string::npos) return std::string(word);
   // A column that the program before does not write needs a value without it.
   for (std::size_t at = text.find("add column"); at != std::string::npos; at = text.find("add column", at + 1)) {
@@ -360,7 +360,8 @@ Result<void> check_version(std::int64_t version) {
   const auto said = "the database has schema version " + std::to_string(version) + ", this program works with " +
                     std::to_string(std::max<std::int64_t>(known - 1, 1)) + " to " + std::to_string(known + 1);
   if (version == 0) return fail(ErrorCode::kConfiguration, "the database is empty; run `detection-api migrate` on it");
-  if (version < known - 1) return fail(ErrorCode::kConfiguration, said + "; run this program's `detection-api migrate`");
+  if (version < known - 1)
+    return fail(ErrorCode::kConfiguration, said + "; run this program's `detection-api migrate`");
   if (version > known + 1) return fail(ErrorCode::kConfiguration, said + "; use a newer program");
   return {};
 }

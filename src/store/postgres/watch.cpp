@@ -1,6 +1,7 @@
 #include "store/postgres/watch.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "store/postgres/engine.hpp"
@@ -18,7 +19,14 @@ using sql::Database;
 void Watch::start(Listeners listeners) {
   listeners_ = std::move(listeners);
   delivers_ = slot_.empty();
-  thread_ = std::thread([this] { run(); });
+  std::optional<Database> db;
+  look_once(db);
+  thread_ = std::thread([this, first = std::make_shared<std::optional<Database>>(std::move(db))] { run(*first); });
+}
+
+std::int64_t Watch::head() const {
+  const std::lock_guard lock(mutex_);
+  return head_;
 }
 
 void Watch::stop() {
@@ -95,25 +103,28 @@ Result<void> Watch::check(Database& db, std::int64_t number, std::int64_t epoch)
   return {};
 }
 
-void Watch::run() {
-  std::optional<Database> db;
+void Watch::look_once(std::optional<Database>& db) {
+  if (!db) {
+    auto connected = PostgresConnection::connect(options_);
+    if (!connected) return;
+    db.emplace(std::move(*connected));
+    listeners_.connected(true);
+  }
+  if (auto looked = look(*db); !looked && db->broken()) {
+    db.reset();
+    listeners_.connected(false);
+  }
+}
+
+void Watch::run(std::optional<Database>& db) {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     lock.unlock();
-    if (!db) {
-      if (auto connected = PostgresConnection::connect(options_)) {
-        db.emplace(std::move(*connected));
-        listeners_.connected(true);
-      }
-    }
-    if (db)
-      if (auto looked = look(*db); !looked && db->broken()) {
-        db.reset();
-        listeners_.connected(false);
-      }
+    look_once(db);
     lock.lock();
     // A handover waits for claims to end, which takes no longer than the peer's answer.
-    const bool handover = !delivers_ && std::ranges::any_of(sinks_, [](const auto& s) { return s.second.mine.has_value(); });
+    const bool handover =
+        !delivers_ && std::ranges::any_of(sinks_, [](const auto& s) { return s.second.mine.has_value(); });
     wake_.wait_for(lock, handover ? kLookEvery / 8 : kLookEvery, [this] { return stopping_; });
   }
   lock.unlock();
@@ -124,7 +135,7 @@ void Watch::run() {
 Result<void> Watch::look(Database& db) {
   bool opened = false, committed = false;
   {
-    auto q = db.query("SELECT changes, (SELECT active_slot FROM release) FROM log");
+    auto q = db.query("SELECT changes, (SELECT active_slot FROM release), head FROM log");
     auto row = q.step();
     if (!row) return std::unexpected(std::move(row.error()));
     committed = q.integer(0) != changes_;
@@ -132,6 +143,7 @@ Result<void> Watch::look(Database& db) {
     auto active = q.is_null(1) ? std::nullopt : std::optional<std::string>(q.text(1));
     const std::lock_guard lock(mutex_);
     active_slot_ = std::move(active);
+    head_ = q.integer(2);
     opened = !std::exchange(delivers_, open_to(active_slot_)) && delivers_;
   }
   if (auto done = renew(db); !done) return done;

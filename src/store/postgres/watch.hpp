@@ -35,12 +35,15 @@ class Watch final : public sql::SinkLeases {
       : options_(std::move(options)), slot_(std::move(slot)), holder_(std::move(holder)) {}
   ~Watch() override { stop(); }
 
+  /// Has looked once when it returns, if the database answers.
   void start(Listeners listeners);
   /// Gives up the leases. Idempotent.
   void stop();
 
   [[nodiscard]] ReleaseStatus release() const;
-  /// The writing connection is a new one: whether its last commit stands is not known, so what is known of sinks is void.
+  [[nodiscard]] std::int64_t head() const;  ///< of the log, at the last look
+  /// The writing connection is a new one: whether its last commit stands is not known, so what is known of sinks is
+  /// void.
   void forget_leases();
   /// From now on the couriers get nothing: the process ends.
   void shut();
@@ -59,7 +62,8 @@ class Watch final : public sql::SinkLeases {
     bool free = true;  ///< nobody else had it at the last look
     Clock::time_point wanted{};
   };
-  void run();
+  void run(std::optional<sql::Database>& db);
+  void look_once(std::optional<sql::Database>& db);
   [[nodiscard]] Result<void> look(sql::Database& db);
   [[nodiscard]] Result<void> renew(sql::Database& db);
   [[nodiscard]] Result<void> look_at_leases(sql::Database& db, bool& freed);
@@ -76,6 +80,7 @@ class Watch final : public sql::SinkLeases {
   std::map<std::string, Sink, std::less<>> sinks_;
   std::optional<std::string> active_slot_;
   bool delivers_ = false, shut_ = false, stopping_ = false;
+  std::int64_t head_ = 0;
   std::int64_t changes_ = -1;  ///< the thread's own
   std::thread thread_;
 };

@@ -56,6 +56,7 @@ Result<void> LatePrimary::open_sink(std::string_view sink, const QueueLimits& li
     sinks_.insert_or_assign(std::string(sink), Sink{limits, open});
     if (!open) complete_.store(false, std::memory_order_release);
   };
+  if (closed_) return fail(ErrorCode::kStoreUnavailable, "the store is closed");
   if (get() == nullptr || !complete()) {
     remember(false);
     return {};
@@ -64,6 +65,14 @@ Result<void> LatePrimary::open_sink(std::string_view sink, const QueueLimits& li
   const bool later = !done && done.error().code == ErrorCode::kStoreUnavailable;
   if (done || later) remember(done.has_value());
   return later ? Result<void>() : done;
+}
+
+void LatePrimary::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  if (auto* store = get()) store->close();
 }
 
 void LatePrimary::on_commit(std::function<void()> listener) {

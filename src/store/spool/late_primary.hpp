@@ -30,6 +30,7 @@ class LatePrimary {
 
   /// As Store's; kept for later where the store cannot do it now (then complete() is false).
   [[nodiscard]] Result<void> open_sink(std::string_view sink, const QueueLimits& limits);
+  void close();  ///< the store's, if it is there; no sinks are opened any more
   void on_commit(std::function<void()> listener);
   void on_due(std::function<void()> listener);
   void set_tombstone_signer(TombstoneSigner signer);
@@ -46,6 +47,7 @@ class LatePrimary {
   mutable std::mutex mutex_;
   std::unique_ptr<Store> store_;  ///< may be open before it is ready
   std::string reason_;
+  bool closed_ = false;
   struct Sink {
     QueueLimits limits;
     bool open = false;

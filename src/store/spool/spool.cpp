@@ -151,7 +151,7 @@ class SpoolStore final : public ForwardingStore {
     gate_.close();
     replay_.drain(options_.drain_time);
     // What it still has comes back now, and goes into the spool where it must.
-    if (auto* primary = primary_.get()) primary->close();
+    primary_.close();
     writer_.close();
     if (const auto left = writer_.totals().items; left > 0 && options_.log != nullptr)
       options_.log->warning("spool_left", "detections are left in the spool; the next start hands them over first",

@@ -22,7 +22,7 @@ inline constexpr int kLocatedColumns = 19;
 inline constexpr int kStoredColumns = 23;
 
 /// What a row is made of, borrowed.
-#define DETECTION_INSERT_COLUMNS                                                                                    \
+#define DETECTION_INSERT_COLUMNS                                                                                     \
   "seq, id, disposition, flag, observed, received, lat, lon, hae, ce90, le90, ai_confidence, object_class, source, " \
   "camera_id, track_id, cot_uid, cot_type, marks, measures, content_sha256, accepted_in, request_json"
 

@@ -81,8 +81,7 @@ void Ledger::count(const Acceptance& item, std::int64_t sequence) {
 Result<CommitResult> Ledger::accept_new(const Acceptance& item, UtcMicros now, const WriteDown& write_down) {
   const auto number = state_.chain.number + 1;
   const auto key = next_record();
-  const DetectionRow row{state_.head + 1,     item.located,      item.disposition,
-                         item.content_sha256, item.request_json, key};
+  const DetectionRow row{state_.head + 1, item.located, item.disposition, item.content_sha256, item.request_json, key};
   const auto row_sha256 = digest(digest_, row);
   const auto body = acceptance_body(item);
   const AuditRecord record{.at = now,

@@ -62,8 +62,8 @@ class Ledger {
   [[nodiscard]] Result<CommitResult> repeated(const Acceptance& item);
   /// An item that is known to be new, written by the caller: it gets both rows and must put them down with the rest of
   /// this transaction.
-  using WriteDown = std::function<Result<void>(const DetectionRow& row, std::int64_t record_key, const AuditRecord& record,
-                                               const Sha256& record_sha256)>;
+  using WriteDown = std::function<Result<void>(const DetectionRow& row, std::int64_t record_key,
+                                               const AuditRecord& record, const Sha256& record_sha256)>;
   [[nodiscard]] Result<CommitResult> accept_new(const Acceptance& item, UtcMicros now, const WriteDown& write_down);
   /// Appends to the chain; the key of the new record.
   [[nodiscard]] Result<std::int64_t> append(const AuditRecord& record);

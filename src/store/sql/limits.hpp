@@ -23,6 +23,7 @@ inline constexpr std::size_t kReaders = 8;
 inline constexpr auto kReadTime = 5'000ms;             ///< of one call: a longer snapshot would hold up the log
 inline constexpr auto kListTime = 1'000ms;             ///< after it a page comes back as far as it has come
 inline constexpr std::int64_t kListWindow = 50'000;    ///< rows looked at between two looks at the clock
+inline constexpr std::int64_t kListSlice = 500;        ///< rows that PostgreSQL is asked for at once to choose from
 inline constexpr std::int64_t kIndexedTimes = 50'000;  ///< so many matches of a time range are sorted, more are scanned
 inline constexpr std::int64_t kVerifySlice = 10'000;   ///< records read in one snapshot
 inline constexpr std::int64_t kSearchWindow = 10'000;  ///< audit records looked at between two looks at the clock

@@ -109,7 +109,7 @@ Conditions conditions_of(const Database& db, const ListFilter& filter, Path path
 Result<bool> few_within_times(Database& db, const ListFilter& filter) {
   if (!filter.since && !filter.until) return false;
   const auto times = within_times(db, filter);
-  auto q = db.query_once("SELECT count(*) FROM (" + times.sql + " LIMIT ?) AS some");
+  auto q = db.query_once("SELECT count(*) FROM (" + times.sql + " LIMIT ?) AS found");
   times.bind(q);
   auto row = q.bind(limits::kIndexedTimes + 1).step();
   if (!row) return std::unexpected(std::move(row.error()));
@@ -162,26 +162,23 @@ class Lister {
     if (choose)
       if (auto done = deliveries_.load_exceptions(db_, first, last); !done) return done;
     const auto where = conditions_of(db_, filter_, path);
-    auto q = db_.query_once("SELECT " DETECTION_STORED_COLUMNS " FROM " + std::string(table_of(db_, path)) + where.sql +
-                            " ORDER BY seq DESC");
-    q.bind(first).bind(last);
-    where.bind(q);
-    while (true) {
-      auto row = q.step();
-      if (!row) return std::unexpected(std::move(row.error()));
-      if (!*row) return {};
-      if (choose) {
-        const auto disposition = static_cast<Disposition>(q.integer(kLocatedColumns));
-        if (deliveries_.status(q.integer(0), disposition).state != *filter_.state) continue;
-      }
-      if (rows_.size() == limit_) {
-        more_ = true;
-        return {};
-      }
-      auto stored = read_stored(q);
-      if (!stored) return std::unexpected(std::move(stored.error()));
-      rows_.push_back(std::move(stored->detection));
+    const auto sql = "SELECT " DETECTION_STORED_COLUMNS " FROM " + std::string(table_of(db_, path)) + where.sql +
+                     " ORDER BY seq DESC LIMIT ?";
+    // Where each has to be looked at, any number may be needed; one engine holds all that it is asked for.
+    const auto slice = !choose             ? static_cast<std::int64_t>(limit_ - rows_.size()) + 1
+                       : db_.is_postgres() ? limits::kListSlice
+                                           : std::numeric_limits<std::int64_t>::max();
+    while (!more_) {
+      auto q = db_.query_once(sql);
+      q.bind(first).bind(last);
+      where.bind(q);
+      q.bind(slice);
+      auto looked_at = look_at(q, choose, last);
+      if (!looked_at) return std::unexpected(std::move(looked_at.error()));
+      if (*looked_at < slice) break;
+      --last;
     }
+    return {};
   }
 
   Result<Page> run(std::int64_t newest) {
@@ -201,6 +198,29 @@ class Lister {
   }
 
  private:
+  /// How many rows there were; `lowest`: the sequence of the last one.
+  Result<std::int64_t> look_at(Query& q, bool choose, std::int64_t& lowest) {
+    std::int64_t count = 0;
+    while (true) {
+      auto row = q.step();
+      if (!row) return std::unexpected(std::move(row.error()));
+      if (!*row) return count;
+      ++count;
+      lowest = q.integer(0);
+      if (choose) {
+        const auto disposition = static_cast<Disposition>(q.integer(kLocatedColumns));
+        if (deliveries_.status(lowest, disposition).state != *filter_.state) continue;
+      }
+      if (rows_.size() == limit_) {
+        more_ = true;
+        return count;
+      }
+      auto stored = read_stored(q);
+      if (!stored) return std::unexpected(std::move(stored.error()));
+      rows_.push_back(std::move(stored->detection));
+    }
+  }
+
   /// Down to which it came: what is below the lowest when it saw all.
   Result<std::int64_t> scan(std::int64_t newest) {
     const auto until = std::chrono::steady_clock::now() + limits::kListTime;

@@ -58,7 +58,7 @@ Result<std::optional<std::string>> find_stray(Database& db, const std::vector<Ch
     if (i < chains.size()) behind = record_key(chains[i].number + 1, 0);
   }
   auto lost = db.integer(
-      "SELECT chain FROM (SELECT chain FROM audit_head UNION SELECT chain FROM audit_tombstone) "
+      "SELECT chain FROM (SELECT chain FROM audit_head UNION SELECT chain FROM audit_tombstone) AS known "
       "WHERE chain NOT IN (SELECT number FROM audit_chain)");
   if (!lost) return std::unexpected(std::move(lost.error()));
   if (*lost) return "a whole chain (number " + std::to_string(**lost) + ") is gone";
@@ -76,7 +76,7 @@ Result<Extent> measure(Database& db) {
       "SELECT number, name, (SELECT max(record) FROM audit WHERE record > number << 40 AND record < (number + 1) << "
       "40), (SELECT h.number FROM audit_head AS h WHERE h.chain = audit_chain.number), "
       "(SELECT h.sha256 FROM audit_head AS h WHERE h.chain = audit_chain.number) "
-      "FROM audit_chain ORDER BY number");
+      "FROM audit_chain ORDER BY audit_chain.number");
   while (true) {
     auto row = q.step();
     if (!row) return std::unexpected(std::move(row.error()));
