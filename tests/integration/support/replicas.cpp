@@ -31,7 +31,7 @@ Replicas::Replicas(PostgresServer& server, const Plan& plan) : server_(server), 
     settings.more = plan.more;
     settings.more.insert(
         settings.more.end(),
-        {"--database-url", server_.url(database_, "postgres", {}, gates_.back()->port()) + plan.url_settings});
+        {"--database-url", server_.url(database_, plan.user, {}, gates_.back()->port()) + plan.url_settings});
     if (!plan.slots.empty()) settings.more.insert(settings.more.end(), {"--slot", plan.slots.at(i)});
     services_.push_back(std::make_unique<Service>(std::move(settings)));
   }

@@ -27,6 +27,7 @@ class Replicas {
     std::vector<std::string> slots{};               ///< of each; empty: none has one
     std::vector<std::vector<std::string>> sinks{};  ///< of each
     std::vector<std::string> more{};                ///< further arguments of all
+    std::string user = "postgres";                  ///< of the services
     std::string password{};                         ///< of the commands; the services have none in their URL
     std::string url_settings{};                     ///< behind it, as "?sslmode=verify-full"
   };
