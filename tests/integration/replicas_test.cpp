@@ -131,8 +131,8 @@ TEST_F(ReplicasTest, AStormLosesNothingAndConfirmsNothingTwice) {
                            sleep_ms(100);
                            return replicas[0].metric(kQueue) == 0.0;
                          }))
-      << "not all is delivered\n"
-      << replicas.logs();
+      << "not all is delivered; the TAK server has " << sink.distinct() << "\n"
+      << replicas.deliveries() << replicas.logs();
 
   const auto records = list_all(replicas[1]);
   const auto uids = sink.uids();

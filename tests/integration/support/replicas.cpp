@@ -59,6 +59,16 @@ bool Replicas::spools_empty(std::chrono::milliseconds most) {
   });
 }
 
+std::string Replicas::deliveries() const {
+  std::string all;
+  for (std::size_t i = 0; i < services_.size(); ++i) {
+    auto client = services_[i]->client();
+    const auto answer = client.get("/api/v1/delivery");
+    all += "--- replica " + std::to_string(i) + "\n" + (answer ? answer->body : "no answer") + "\n";
+  }
+  return all;
+}
+
 std::string Replicas::logs() const {
   std::string all;
   for (std::size_t i = 0; i < services_.size(); ++i)

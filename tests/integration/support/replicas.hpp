@@ -48,6 +48,8 @@ class Replicas {
 
   /// Waits until no spool has anything left.
   [[nodiscard]] bool spools_empty(std::chrono::milliseconds most);
+  /// What each says of its sinks, for a failed test.
+  [[nodiscard]] std::string deliveries() const;
   /// What they logged, the last lines of each, for a failed test.
   [[nodiscard]] std::string logs() const;
 
