@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <random>
+#include <stdexcept>
 #include <thread>
 
+#include "integration/support/fast_sink.hpp"
 #include "integration/support/replicas.hpp"
 #include "integration/support/requests.hpp"
 #include "integration/support/sse_reader.hpp"
@@ -153,6 +156,51 @@ TEST_F(SharedTest, WhatASubjectSpendsAtOneReplicaItHasNotAtTheOthers) {
   HttpClient other(replicas[1].api_port(), replicas[1].token(kAllScopes, "another"));
   const auto fine = other.get("/api/v1/detections");
   EXPECT_TRUE(fine && fine->status == 200) << "another subject has its own";
+}
+
+/// The block of SQL of a document that has this in it.
+std::string statements_of(const std::string& document, const std::string& word) {
+  const auto page = read_file(std::filesystem::path(DETECTION_SOURCE_ROOT) / document);
+  for (auto begin = page.find("```sql\n"); begin != std::string::npos; begin = page.find("```sql\n", begin + 1)) {
+    const auto end = page.find("\n```", begin + 1);
+    auto block = page.substr(begin + 7, end - begin - 7);
+    if (block.find(word) != std::string::npos) return block;
+  }
+  ADD_FAILURE() << document << " has no such statements";
+  return {};
+}
+
+TEST_F(SharedTest, ARoleThatOwnsNothingServesAndCannotChangeTheRecord) {
+  Replicas::Plan plan;
+  plan.count = 1;
+  plan.user = "detection_serve";
+  FastSink sink;
+  sink.start();
+  plan.sinks = {{sink.url()}};
+  Replicas replicas(*server_, plan);
+  (void)server_->run_sql("CREATE ROLE detection_serve LOGIN");
+  // As the document says, word for word.
+  (void)server_->run_sql(statements_of("docs/replicas.md", "GRANT SELECT"), replicas.database());
+  replicas.start();
+  auto client = replicas[0].client();
+  const auto answer = client.post("/api/v1/detections", detection_json(1));
+  ASSERT_TRUE(answer && answer->status == 201) << (answer ? answer->body : "no answer") << replicas.logs();
+  EXPECT_TRUE(wait_until(seconds(20), [&] { return sink.distinct() == 1; })) << replicas.logs();
+  const auto key = client.post("/api/v1/api-keys", R"({"name":"camera","scopes":["detections:read"]})");
+  EXPECT_TRUE(key && key->status == 201) << (key ? key->body : "no answer");
+  for (const auto* change :
+       {"DELETE FROM detection", "UPDATE detection SET source = 'x'", "TRUNCATE detection", "DELETE FROM audit",
+        "UPDATE audit SET actor = 'x'", "DELETE FROM delivery", "ALTER TABLE audit DISABLE TRIGGER ALL"}) {
+    try {
+      (void)server_->run_sql(std::string("SET ROLE detection_serve; ") + change, replicas.database());
+      ADD_FAILURE() << change << " was allowed";
+    } catch (const std::runtime_error& refused) {
+      const std::string why = refused.what();
+      EXPECT_TRUE(why.find("permission denied") != std::string::npos || why.find("must be owner") != std::string::npos)
+          << why;
+    }
+  }
+  expect_audit_holds(replicas);
 }
 
 TEST_F(SharedTest, CommandsWorkOnTheDatabase) {

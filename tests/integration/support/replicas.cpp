@@ -18,7 +18,7 @@ std::string tail(const std::string& text) {
 
 }  // namespace
 
-Replicas::Replicas(PostgresServer& server, const Plan& plan) : server_(server) {
+Replicas::Replicas(PostgresServer& server, const Plan& plan) : server_(server), password_(plan.password) {
   static std::atomic<int> number{0};
   database_ = "replicas_" + std::to_string(++number);
   server_.create_database(database_);
@@ -29,9 +29,9 @@ Replicas::Replicas(PostgresServer& server, const Plan& plan) : server_(server) {
     ServiceSettings settings{binary()};
     if (i < plan.sinks.size()) settings.sinks = plan.sinks[i];
     settings.more = plan.more;
-    settings.more.insert(settings.more.end(),
-                         {"--database-url",
-                          server_.url(database_, plan.user, plan.password, gates_.back()->port()) + plan.url_settings});
+    settings.more.insert(
+        settings.more.end(),
+        {"--database-url", server_.url(database_, plan.user, {}, gates_.back()->port()) + plan.url_settings});
     if (!plan.slots.empty()) settings.more.insert(settings.more.end(), {"--slot", plan.slots.at(i)});
     services_.push_back(std::make_unique<Service>(std::move(settings)));
   }
@@ -46,7 +46,7 @@ void Replicas::start() {
 
 Output Replicas::command(std::vector<std::string> arguments) const {
   arguments.insert(arguments.begin(), binary().string());
-  arguments.insert(arguments.end(), {"--database-url", server_.url(database_)});
+  arguments.insert(arguments.end(), {"--database-url", server_.url(database_, "postgres", password_)});
   return run(arguments, std::chrono::minutes(5));
 }
 

@@ -27,7 +27,8 @@ class Replicas {
     std::vector<std::string> slots{};               ///< of each; empty: none has one
     std::vector<std::vector<std::string>> sinks{};  ///< of each
     std::vector<std::string> more{};                ///< further arguments of all
-    std::string user = "postgres", password{};      ///< in the URL that they are given
+    std::string user = "postgres";                  ///< of the services
+    std::string password{};                         ///< of the commands; the services have none in their URL
     std::string url_settings{};                     ///< behind it, as "?sslmode=verify-full"
   };
   /// `server` runs. A failure of the test where the schema cannot be made.
@@ -40,6 +41,8 @@ class Replicas {
   [[nodiscard]] FaultGate& gate(std::size_t i) { return *gates_.at(i); }
   [[nodiscard]] const std::string& database() const noexcept { return database_; }
 
+  /// Of the commands from now on.
+  void use_password(const std::string& password) { password_ = password; }
   /// `detection-api ARGUMENTS --database-url ...`
   [[nodiscard]] Output command(std::vector<std::string> arguments) const;
 
@@ -50,7 +53,7 @@ class Replicas {
 
  private:
   PostgresServer& server_;
-  std::string database_;
+  std::string database_, password_;
   std::vector<std::unique_ptr<FaultGate>> gates_;
   std::vector<std::unique_ptr<Service>> services_;
 };
