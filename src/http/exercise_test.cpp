@@ -34,12 +34,13 @@ TEST_F(ExerciseTest, IsMarkedWhereverItShows) {
     log_to_ = &log;
     reopen();
     ASSERT_TRUE(store_->open_sink("tak"));
-    const auto answer = post(exercise(kId).dump());
+    const auto posted = exercise(kId).dump();
+    const auto answer = post(posted);
     ASSERT_EQ(answer.status, 201) << answer.body;
     const auto body = json::parse(answer.body);
     EXPECT_EQ(body["exercise"], true);
     EXPECT_EQ(body["delivery"]["state"], "discarded");
-    EXPECT_EQ(post(exercise(kId).dump()).status, 200);
+    EXPECT_EQ(post(posted).status, 200);
     const auto batch =
         json::parse(post(json::array({exercise(), request()}).dump(), "", "/api/v1/detections/batch").body)["results"];
     EXPECT_EQ(batch[0]["exercise"], true);

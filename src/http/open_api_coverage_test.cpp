@@ -24,12 +24,14 @@ class FaultyStore final : public ForwardingStore {
   using ForwardingStore::ForwardingStore;
 
   bool submit(std::unique_ptr<store::CommitJob>& job) override {
-    if (!fault) return ForwardingStore::submit(job);
-    auto failed = std::move(job);
-    failed->error = Error{*fault, "on purpose", {}};
-    auto* home = failed->home;
+    if (!fault && !spools) return ForwardingStore::submit(job);
+    auto ended = std::move(job);
+    if (fault) ended->error = Error{*fault, "on purpose", {}};
+    ended->spooled = !fault;
+    ended->results.resize(ended->items.size());
+    auto* home = ended->home;
     std::vector<std::unique_ptr<store::CommitJob>> jobs;
-    jobs.push_back(std::move(failed));
+    jobs.push_back(std::move(ended));
     home->committed(std::move(jobs));
     return true;
   }
@@ -80,6 +82,7 @@ class FaultyStore final : public ForwardingStore {
   }
 
   std::optional<ErrorCode> fault;
+  bool spools = false;  ///< instead of a commit
 
  private:
   template <class Call>
@@ -309,6 +312,10 @@ TEST_F(OpenApiCoverage, EveryDeclaredStatusIsGivenAndNoOther) {
   EXPECT_EQ(call("post", "/api/v1/delivery/{sink}/retry", {.target_parameter = "tak"}).status, 200);
   read("/api/v1/delivery/{sink}/dead-letters", {.target_parameter = "tak"});
   read("/api/v1/delivery/{sink}/dead-letters", {.target_parameter = "tak", .query = "?limit=0"});
+
+  faulty_->spools = true;
+  EXPECT_EQ(call("post", "/api/v1/detections", {.body = request().dump()}).status, 202);
+  faulty_->spools = false;
 
   // Said openly: these need a process that is stuck or busy, and are shown elsewhere or not at all.
   const std::set<std::string> elsewhere{

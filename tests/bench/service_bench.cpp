@@ -16,6 +16,7 @@
 #include "bench/figures.hpp"
 #include "bench/load_client.hpp"
 #include "integration/support/fast_sink.hpp"
+#include "integration/support/postgres_server.hpp"
 #include "integration/support/requests.hpp"
 #include "integration/support/service.hpp"
 #include "tak/test_certificates.hpp"
@@ -58,6 +59,7 @@ class ServiceBench {
                  "of all cores in the second before; well under 100, others work here and the figures are too low");
     if (only.empty() || only == "rooms") rooms();
     if (only.empty() || only == "http") http();
+    if (only.empty() || only == "postgres") postgres();
     if (only.empty() || only == "tak") tak();
     return std::move(figures_);
   }
@@ -81,8 +83,9 @@ class ServiceBench {
     return 100 * (idle - idle_before) / (all - all_before);
   }
 
-  Service make_service(std::vector<std::string> sinks = {}) const {
-    return Service({bin_ / "detection-api", std::move(sinks), {"--log-level", "warning"}});
+  Service make_service(std::vector<std::string> sinks = {}, std::vector<std::string> more = {}) const {
+    more.insert(more.end(), {"--log-level", "warning"});
+    return Service({bin_ / "detection-api", std::move(sinks), std::move(more)});
   }
 
   /// Starts it; seconds until /ready said 200.
@@ -244,7 +247,36 @@ class ServiceBench {
                              result.per_second, result.p50_ms, result.max_ms));
   }
 
-  void batches(const Service& service) {
+  /// The same on PostgreSQL, beside SQLite in turn. The database's processes share the cores with the service.
+  void postgres() {
+    if (const auto why = integration::PostgresServer::unavailable()) {
+      for (const char* name : {"http_durable_post_postgres", "http_batch_detections_postgres"})
+        figures_.add(name, 0, "per second", "not measured: " + *why);
+      return;
+    }
+    integration::PostgresServer server({.fsync = true});
+    server.create_database("bench");
+    Service sqlite = make_service(), postgres = make_service({}, {"--database-url", server.url("bench")});
+    start(sqlite);
+    start(postgres);
+    std::vector<double> with, without, ratios, p99;
+    for (int i = 0; i < sizes_.rounds; ++i) {
+      without.push_back(load(posts(sqlite, sizes_.load)).per_second);
+      const auto result = load(posts(postgres, sizes_.load));
+      with.push_back(result.per_second);
+      p99.push_back(result.p99_ms);
+      ratios.push_back(with.back() / without.back());
+    }
+    figures_.add("http_durable_post_postgres", median(with), "requests/s",
+                 fmt::format("as http_durable_post, with 64 connections, on PostgreSQL (fsync on) on this machine; SQLite "
+                             "in turn {:.0f}/s, ratio {:.2f}; p99 {:.1f} ms",
+                             median(without), median(ratios), median(p99)));
+    batches(postgres, "_postgres");
+    if (const auto spooled = postgres.metric("spool_size"); spooled.value_or(0) != 0)
+      throw std::runtime_error("what was measured is the spool, not the database");
+  }
+
+  void batches(const Service& service, const std::string& suffix = "") {
     LoadOptions options;
     options.port = service.api_port();
     options.connections = 4;
@@ -260,7 +292,7 @@ class ServiceBench {
       p99.push_back(result.p99_ms);
     }
     figures_.add(
-        "http_batch_detections", median(rates), "detections/s",
+        "http_batch_detections" + suffix, median(rates), "detections/s",
         fmt::format("batches of {}, 4 connections, all on disk before the answer, median of {} x {} ms; p99 of "
                     "a batch {:.0f} ms",
                     kBatch, sizes_.rounds, sizes_.load.count(), median(p99)));
@@ -407,7 +439,7 @@ int main(int argc, char** argv) {
   app.add_flag("--json", json, "one JSON object, name -> {value, unit, note}, and nothing else");
   app.add_flag("--quick", quick, "under 45 s, less exact");
   app.add_option("--bin", bin, "folder of the programs")->required();
-  app.add_option("--only", only, "one part of it")->check(CLI::IsMember({"rooms", "http", "tak"}));
+  app.add_option("--only", only, "one part of it")->check(CLI::IsMember({"rooms", "http", "postgres", "tak"}));
   app.add_option("--held", held, "detections held for TAK, in place of 100000");
   CLI11_PARSE(app, argc, argv);
   try {

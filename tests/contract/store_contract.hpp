@@ -26,7 +26,8 @@ class Place {
 struct Engine {
   std::string name;
   std::function<std::unique_ptr<Place>()> make_place;
-  bool shared = false;  ///< other processes may write: listeners are called more often than this one gives reason to
+  bool overflows = false;  ///< what its writer cannot take is taken elsewhere
+  bool shared = false;     ///< other processes may write: listeners are called more often than this one gives reason to
 };
 
 inline std::string engine_name(const ::testing::TestParamInfo<Engine>& info) {

@@ -49,7 +49,7 @@ class PostgresPlace final : public Place {
 
 std::vector<Engine> engines() {
   if (PostgresServer::unavailable()) return {};
-  return {Engine{"postgres", [] { return std::make_unique<PostgresPlace>(); }, true}};
+  return {Engine{.name = "postgres", .make_place = [] { return std::make_unique<PostgresPlace>(); }, .shared = true}};
 }
 
 TEST(PostgresContract, CanBeTestedHere) {

@@ -18,6 +18,7 @@ inline constexpr std::size_t kItemsOfCommit = 1'024;  ///< so many share one fsy
 inline constexpr std::int64_t kJournalBytesKept = 16LL << 20;
 inline constexpr std::int64_t kJournalBytesMost = 64LL << 20;
 inline constexpr std::uintmax_t kCheckedBytes = 64u << 20;  ///< a larger file is not read through at the start
+inline constexpr auto kLockWait = 5'000ms;                  ///< for whoever else looks into the file
 inline constexpr std::int64_t kProbeBytes = 64 << 10;
 inline constexpr auto kProbeEvery = 1'000ms;  ///< whether a disk that refused takes something again
 inline constexpr std::int64_t kUnusedPagesKept = 256;

@@ -171,6 +171,7 @@ void Replay::return_to_direct() {
         log_->info("spooling_over", "the database has everything from the spool; detections go straight to it again",
                    {{"replayed", replayed_}});
       replayed_ = 0;
+      worked_ = false;
       return;
     }
     const auto done = step();

@@ -161,6 +161,7 @@ Result<SpoolFile> SpoolFile::open(const std::filesystem::path& directory) {
   const auto file = directory / kFileName;
   auto db = sqlite::open_database(file, Access::kCreate);
   if (!db) return of_file(file, db.error());
+  if (auto done = set(*db, "busy_timeout", limits::kLockWait.count()); !done) return of_file(file, done.error());
   if (auto done = prepare(*db, file); !done) return std::unexpected(std::move(done.error()));
   return SpoolFile(std::make_unique<Impl>(Impl{std::move(*lock), std::move(*db), file.string() + "-wal"}));
 }
@@ -169,6 +170,7 @@ Result<SpoolFile> SpoolFile::open_reader(const std::filesystem::path& directory)
   const auto file = directory / kFileName;
   auto db = sqlite::open_database(file, Access::kQuery);
   if (!db) return of_file(file, db.error());
+  if (auto done = set(*db, "busy_timeout", limits::kLockWait.count()); !done) return of_file(file, done.error());
   if (auto done = set(*db, "query_only", 1); !done) return of_file(file, done.error());
   return SpoolFile(std::make_unique<Impl>(Impl{{}, std::move(*db), {}}));
 }

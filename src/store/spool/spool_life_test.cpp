@@ -288,7 +288,9 @@ class SpooledPlace final : public Place {
 };
 
 INSTANTIATE_TEST_SUITE_P(Spooled, StoreContract,
-                         ::testing::Values(Engine{"sqlite", [] { return std::make_unique<SpooledPlace>(); }}),
+                         ::testing::Values(Engine{.name = "sqlite",
+                                                  .make_place = [] { return std::make_unique<SpooledPlace>(); },
+                                                  .overflows = true}),
                          engine_name);
 
 }  // namespace

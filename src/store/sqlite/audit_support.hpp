@@ -17,7 +17,8 @@
 
 namespace detection::store::sqlite {
 
-using namespace sql;
+using sql::Digest;
+using sql::hex;
 
 using testing::commit;
 using testing::sample;

@@ -13,6 +13,8 @@
 #include "test_paths.hpp"
 
 namespace detection::store::sqlite {
+
+using namespace sql;
 namespace {
 
 using ::testing::ElementsAre;

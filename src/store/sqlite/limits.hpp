@@ -6,7 +6,10 @@
 namespace detection::store::sqlite::limits {
 
 using namespace std::chrono_literals;
-using namespace sql::limits;
+using sql::limits::kProbeBytes;
+using sql::limits::kProbeEvery;
+using sql::limits::kPruneChunk;
+using sql::limits::kReaders;
 
 // The write-ahead log.
 inline constexpr int kLogFrames = 8'192;              ///< above it the writer itself starts the log anew

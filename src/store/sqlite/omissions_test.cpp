@@ -11,6 +11,8 @@
 #include "store/sqlite/schema.hpp"
 
 namespace detection::store::sqlite {
+
+using namespace sql;
 namespace {
 
 using ::testing::HasSubstr;

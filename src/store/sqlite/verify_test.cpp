@@ -10,6 +10,8 @@
 #include "store/sqlite/sqlite_connection.hpp"
 
 namespace detection::store::sqlite {
+
+using namespace sql;
 namespace {
 
 using ::testing::HasSubstr;

@@ -12,6 +12,7 @@
 use cottak::server::{Server, ServerConfig, ServerEvent, ServerTlsConfig};
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::time::Duration;
 use tokio::signal::unix::{signal, SignalKind};
 
 /// Lines that may wait for this program: more than a test sends in the longest pause of a busy machine.
@@ -49,6 +50,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         config.client_queue = queue.parse()?;
     }
     config.observer_queue = OBSERVED;
+    // A reader that never speaks (pytak) is else cut off after 90 s, and misses what passes until it is back.
+    config.read_timeout = Duration::from_secs(3600);
 
     let server = Server::start(config).await?;
     let mut events = server.subscribe();
