@@ -10,20 +10,27 @@
 namespace detection::store::sql {
 
 Result<std::vector<OutboxItem>> Outbox::read(Database& db, const Sink& sink, Span span, std::size_t limit) {
-  auto q = db.query("SELECT " DETECTION_LOCATED_COLUMNS
-                    " FROM detection WHERE seq BETWEEN ? AND ? AND disposition = 0 ORDER BY seq");
-  q.bind(span.first).bind(span.last);
   std::vector<OutboxItem> items;
   items.reserve(std::min<std::size_t>(limit, static_cast<std::size_t>(span.last - span.first + 1)));
   while (items.size() < limit) {
-    auto row = q.step();
-    if (!row) return std::unexpected(std::move(row.error()));
-    if (!*row) break;
-    const auto sequence = q.integer(0);
-    if (!sink.dead.empty() && sink.dead.contains(sequence)) continue;
-    auto located = read_located(q);
-    if (!located) return std::unexpected(std::move(located.error()));
-    items.push_back({sequence, std::move(*located)});
+    // Never more than are wanted: a driver may fetch the whole of an answer, here of all that waits.
+    const auto wanted = limit - items.size();
+    auto q = db.query("SELECT " DETECTION_LOCATED_COLUMNS
+                      " FROM detection WHERE seq BETWEEN ? AND ? AND disposition = 0 ORDER BY seq LIMIT ?");
+    q.bind(span.first).bind(span.last).bind(static_cast<std::int64_t>(wanted));
+    std::size_t rows = 0;
+    for (;; ++rows) {
+      auto row = q.step();
+      if (!row) return std::unexpected(std::move(row.error()));
+      if (!*row) break;
+      const auto sequence = q.integer(0);
+      span.first = sequence + 1;
+      if (!sink.dead.empty() && sink.dead.contains(sequence)) continue;
+      auto located = read_located(q);
+      if (!located) return std::unexpected(std::move(located.error()));
+      items.push_back({sequence, std::move(*located)});
+    }
+    if (rows < wanted) break;
   }
   return items;
 }
