@@ -4,6 +4,7 @@
 #include <map>
 #include <random>
 #include <sstream>
+#include <thread>
 
 #include "integration/support/requests.hpp"
 
@@ -119,7 +120,8 @@ std::vector<std::string> acknowledged_ids(const Response& answer) {
   return ids;
 }
 
-void post_until(const std::atomic<bool>& stop, const Service& service, std::uint64_t seed, Told& told) {
+void post_until(const std::atomic<bool>& stop, const Service& service, std::uint64_t seed, Told& told,
+                std::chrono::milliseconds pause) {
   std::mt19937_64 random(seed);
   auto client = service.client();
   while (!stop.load()) {
@@ -137,7 +139,7 @@ void post_until(const std::atomic<bool>& stop, const Service& service, std::uint
       const auto ids = acknowledged_ids(*answer);
       EXPECT_EQ(ids, request.ids);
       told.acknowledged(ids, answer->status);
-      sleep_ms(1);
+      std::this_thread::sleep_for(pause);
     } else {
       told.refused(answer->status, answer->body);
       sleep_ms(20);

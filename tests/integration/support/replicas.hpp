@@ -88,8 +88,10 @@ class Told {
 };
 
 /// Posts to one service until told to stop: ones and batches, with ids of their own. 200, 201, 202 are acknowledged,
-/// 503 is a refusal that may be, anything else a failure of the test.
-void post_until(const std::atomic<bool>& stop, const Service& service, std::uint64_t seed, Told& told);
+/// 503 is a refusal that may be, anything else a failure of the test. `pause` after each answer; a request has 5
+/// detections on the average.
+void post_until(const std::atomic<bool>& stop, const Service& service, std::uint64_t seed, Told& told,
+                std::chrono::milliseconds pause = std::chrono::milliseconds(2));
 
 /// Ids of an answer that acknowledges; a failure of the test where one is refused.
 [[nodiscard]] std::vector<std::string> acknowledged_ids(const Response& answer);
