@@ -1,30 +1,39 @@
 #include "store/postgres/shared_usage.hpp"
 
+#include "store/postgres/postgres_connection.hpp"
+
 namespace detection::store::postgres {
 
+/// One statement for all: under a flood there are thousands of keys a second.
 Result<void> UsageExchange::add(sql::Database& db, const std::vector<SharedUsage>& spent) {
-  for (const auto& [key, tokens] : spent) {
-    auto done = db.query(
-                      "INSERT INTO shared_usage AS u (key, process, tokens, at) VALUES (?, ?, ?, clock_timestamp()) "
-                      "ON CONFLICT (key, process) DO UPDATE SET tokens = u.tokens + excluded.tokens, at = excluded.at")
-                    .bind(key)
-                    .bind(process_)
-                    .bind(tokens)
-                    .run();
-    if (!done) return done;
+  std::map<std::string_view, double> sums;  // a row may be met only once in a statement
+  for (const auto& [key, tokens] : spent) sums[key] += tokens;
+  ArrayBuffer keys(Element::kText), tokens(Element::kFloat8);
+  for (const auto& [key, sum] : sums) {
+    keys.add(key);
+    tokens.add(sum);
   }
+  auto statement = static_cast<PostgresConnection&>(db.connection())
+                       .statement(
+                           "INSERT INTO shared_usage AS u (key, process, tokens, at) SELECT k, $1, t, "
+                           "clock_timestamp() FROM unnest($2::text[], $3::float8[]) AS spent(k, t) "
+                           "ON CONFLICT (key, process) DO UPDATE SET tokens = u.tokens + excluded.tokens, "
+                           "at = excluded.at");
+  if (!statement) return std::unexpected(std::move(statement.error()));
+  auto& q = **statement;
+  q.bind(1, std::string_view(process_));
+  q.bind(2, keys);
+  q.bind(3, tokens);
+  auto done = q.step();
+  q.reset();
+  if (!done) return std::unexpected(std::move(done.error()));
   return {};
 }
 
 Result<std::vector<SharedUsage>> UsageExchange::exchange(sql::Database& db, const std::vector<SharedUsage>& spent) {
   const std::lock_guard lock(mutex_);
-  if (!spent.empty()) {
-    // In one transaction: one wait for the disk, if any (the table is not logged).
-    auto transaction = sql::Transaction::begin(db, sql::TransactionKind::kWrite);
-    if (!transaction) return std::unexpected(std::move(transaction.error()));
+  if (!spent.empty())
     if (auto done = add(db, spent); !done) return std::unexpected(std::move(done.error()));
-    if (auto done = transaction->commit(); !done) return std::unexpected(std::move(done.error()));
-  }
   // What nobody used for so long has no bearing on any bucket.
   if (auto done = db.query("DELETE FROM shared_usage WHERE at < clock_timestamp() - interval '10 min'").run(); !done)
     return std::unexpected(std::move(done.error()));

@@ -40,6 +40,7 @@ class Ledger {
   void write_chain(std::string name) {
     chain_name_ = std::move(name);
     chain_ = 0;
+    state_.chain = {};
   }
   [[nodiscard]] bool knows_chain() const noexcept { return chain_ != 0; }
   [[nodiscard]] std::int64_t chain_number() const noexcept { return chain_; }

@@ -142,7 +142,7 @@ Result<std::vector<AuditEvent>> RecordStore::timeline(const Uuid& id) {
 }
 Result<AuditVerdict> RecordStore::verify_audit() {
   VerifyContext context{.signer = signer(), .stop = closing_, .structure = structure_check()};
-  if (write_) context.live.emplace(write_->writer.chain_name(), write_->writer.state().chain);
+  if (write_) context.live = write_->writer.chain();
   return with_reader([&](Database& db) { return sql::verify(db, context); }, false);
 }
 Result<AuditPage> RecordStore::search_audit(const AuditFilter& filter, std::string_view cursor, std::size_t limit) {

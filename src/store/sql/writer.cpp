@@ -166,8 +166,9 @@ Writer::Batch Writer::take() {
 
 void Writer::commit(Batch batch) {
   const auto begun = std::chrono::steady_clock::now();
+  auto done = mend();
   const auto before = ledger_.state();
-  auto done = attempt(batch, false);
+  if (done) done = attempt(batch, false);
   if (!done && refusal(done.error()) && batch.parts() > 1) {
     // One of them spoils it for all: each by itself this time.
     ledger_.restore(before);
@@ -210,9 +211,9 @@ void Writer::settle(const Result<void>& done) {
     failure_ = done.error().detail;
 }
 
-std::string Writer::chain_name() const {
+std::pair<std::string, ChainHead> Writer::chain() const {
   const std::lock_guard lock(mutex_);
-  return chain_name_;
+  return {chain_name_, committed_.chain};
 }
 
 /// A new connection where the one before is broken; tried now and then, in between it fails at once.
@@ -229,11 +230,11 @@ Result<void> Writer::mend() {
   ledger_.write_chain(connected->chain);
   const std::lock_guard lock(mutex_);
   chain_name_ = std::move(connected->chain);
+  committed_.chain = {};  // the old one's head must not be looked for in it
   return {};
 }
 
 Result<void> Writer::attempt(Batch& batch, bool isolate) {
-  if (auto done = mend(); !done) return done;
   db_.set_deadline(backend_.deadline());
   auto transaction = Transaction::begin(db_, TransactionKind::kWrite);
   if (!transaction) return std::unexpected(std::move(transaction.error()));

@@ -47,7 +47,8 @@ class Writer {
   [[nodiscard]] Ledger::State state() const;
   [[nodiscard]] std::optional<std::string> failure() const;  ///< why the last commit failed, if it did
   [[nodiscard]] std::size_t waiting() const;
-  [[nodiscard]] std::string chain_name() const;
+  /// The chain that is written and its head as of the last commit.
+  [[nodiscard]] std::pair<std::string, ChainHead> chain() const;
   [[nodiscard]] Capacity& capacity() noexcept { return capacity_; }
   [[nodiscard]] const Capacity& capacity() const noexcept { return capacity_; }
 
