@@ -61,6 +61,13 @@ class StoreContract : public ::testing::TestWithParam<Engine> {
   DeliveryState state(std::uint64_t i);
   std::vector<std::string> timeline_types(const Uuid& id);
   void expect_valid_audit();
+  /// How often a listener was called: a store that others write too may call it more often.
+  static void expect_told(int times, int reasons) {
+    if (GetParam().shared)
+      EXPECT_GE(times, reasons);
+    else
+      EXPECT_EQ(times, reasons);
+  }
   // store_contract_decisions.cpp
   Result<Store::Verified> decide(std::uint64_t i, bool verified);
   void release(std::uint64_t i);

@@ -477,12 +477,12 @@ TEST_P(StoreContract, TellsWhenADecisionMakesSomethingDue) {
     return due.load();
   };
   put(1, Disposition::kHold);
-  EXPECT_EQ(settled(), 0);
+  expect_told(settled(), 0);
   EXPECT_GE(commits, 2);
   release(1);
-  EXPECT_EQ(settled(), 1);
+  expect_told(settled(), 1);
   reject(1);
-  EXPECT_EQ(settled(), 1) << "withdrawn: nothing is due";
+  expect_told(settled(), 1);  // withdrawn: nothing is due
   const int before = commits;
   put(2, Disposition::kDiscard);
   (void)settled();
@@ -491,7 +491,7 @@ TEST_P(StoreContract, TellsWhenADecisionMakesSomethingDue) {
   store().on_commit(nullptr);
   const int last = commits;
   put(3, 3);
-  EXPECT_EQ(settled(), 1);
+  expect_told(settled(), 1);
   EXPECT_EQ(commits, last);
 }
 
