@@ -267,10 +267,11 @@ class ServiceBench {
       p99.push_back(result.p99_ms);
       ratios.push_back(with.back() / without.back());
     }
-    figures_.add("http_durable_post_postgres", median(with), "requests/s",
-                 fmt::format("as http_durable_post, with 64 connections, on PostgreSQL (fsync on) on this machine; SQLite "
-                             "in turn {:.0f}/s, ratio {:.2f}; p99 {:.1f} ms",
-                             median(without), median(ratios), median(p99)));
+    figures_.add(
+        "http_durable_post_postgres", median(with), "requests/s",
+        fmt::format("as http_durable_post, with 64 connections, on PostgreSQL (fsync on) on this machine; SQLite "
+                    "in turn {:.0f}/s, ratio {:.2f}; p99 {:.1f} ms",
+                    median(without), median(ratios), median(p99)));
     batches(postgres, "_postgres");
     if (const auto spooled = postgres.metric("spool_size"); spooled.value_or(0) != 0)
       throw std::runtime_error("what was measured is the spool, not the database");
