@@ -67,7 +67,7 @@ const std::vector<MetricFamily>& Metrics::families() {
       {kKeyFilesUnusable, kGauge, "Key files that cannot be used; good versions from before stay in use", {}},
       {kStoreCommitDurationSeconds, kHistogram, "One group commit, from BEGIN to durable", {}, kSeconds},
       {kStoreCommitBatchSize, kHistogram, "Detections in one group commit", {}, kSizes},
-      {kStoreConnections, kGauge, "Connections to the database: idle, in_use, broken", {"state"}},
+      {kStoreConnections, kGauge, "Connections to the database: idle, in_use", {"state"}},
       {kStoreQueueJobs, kGauge, "Jobs in front of the writer", {}},
       {kStoreLogBytes, kGauge, "Size of the write-ahead log", {}},
       {kStoreCheckpointDurationSeconds, kHistogram, "One checkpoint", {}, kSeconds},

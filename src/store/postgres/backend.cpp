@@ -144,6 +144,15 @@ class PostgresBackend::Rows {
   };
 };
 
+PostgresBackend::PostgresBackend(ConnectOptions options, std::chrono::milliseconds commit_time,
+                                 std::function<void()> connected)
+    : options_(std::move(options)),
+      commit_time_(commit_time),
+      connected_(std::move(connected)),
+      rows_(std::make_unique<Rows>()) {}
+
+PostgresBackend::~PostgresBackend() = default;
+
 Result<sql::Backend::Connected> PostgresBackend::reconnect() {
   auto connection = PostgresConnection::connect(options_);
   if (!connection) return std::unexpected(std::move(connection.error()));
@@ -179,7 +188,7 @@ Result<void> PostgresBackend::begin(Ledger& ledger) {
   return {};
 }
 
-Result<void> PostgresBackend::finish(Ledger& ledger, const Ledger::State& /*before*/) {
+Result<void> PostgresBackend::finish(Ledger& ledger) {
   const auto& state = ledger.state();
   return ledger.database()
       .query("UPDATE log SET head = ?, exceptional = ?, mean_bytes = ?, changes = changes + 1")
@@ -216,7 +225,6 @@ Result<std::vector<CommitResult>> PostgresBackend::accept(Ledger& ledger, std::s
   if (items.empty()) return results;
   auto& db = postgres(ledger.database());
   if (auto done = find_known(db, items); !done) return std::unexpected(std::move(done.error()));
-  if (!rows_) rows_ = std::make_shared<Rows>();
   const auto before = ledger.state().chain.number;
   rows_->clear();
   results.reserve(items.size());

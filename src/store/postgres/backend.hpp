@@ -18,15 +18,17 @@ namespace detection::store::postgres {
 class PostgresBackend final : public sql::Backend {
  public:
   /// `connected`: told when there is a new connection.
-  PostgresBackend(ConnectOptions options, std::chrono::milliseconds commit_time, std::function<void()> connected)
-      : options_(std::move(options)), commit_time_(commit_time), connected_(std::move(connected)) {}
+  PostgresBackend(ConnectOptions options, std::chrono::milliseconds commit_time, std::function<void()> connected);
+  ~PostgresBackend() override;
+  PostgresBackend(const PostgresBackend&) = delete;
+  PostgresBackend& operator=(const PostgresBackend&) = delete;
 
   [[nodiscard]] Result<Connected> reconnect() override;
   [[nodiscard]] sql::Connection::Deadline deadline() const override {
     return std::chrono::steady_clock::now() + commit_time_;
   }
   [[nodiscard]] Result<void> begin(sql::Ledger& ledger) override;
-  [[nodiscard]] Result<void> finish(sql::Ledger& ledger, const sql::Ledger::State& before) override;
+  [[nodiscard]] Result<void> finish(sql::Ledger& ledger) override;
   [[nodiscard]] Result<std::vector<CommitResult>> accept(sql::Ledger& ledger, std::span<const Acceptance* const> items,
                                                          UtcMicros now) override;
   [[nodiscard]] Result<void> probe(sql::Database& db) override;
@@ -40,8 +42,8 @@ class PostgresBackend final : public sql::Backend {
   const std::chrono::milliseconds commit_time_;
   const std::function<void()> connected_;
   ArrayBuffer ids_{Element::kBytea};
-  std::vector<Uuid> known_;  ///< of the items, those that are stored already or come twice; sorted
-  std::shared_ptr<Rows> rows_;
+  std::vector<Uuid> known_;     ///< of the items of a commit, those that are stored already; sorted
+  std::unique_ptr<Rows> rows_;  ///< of a commit; kept for its memory
 };
 
 }  // namespace detection::store::postgres

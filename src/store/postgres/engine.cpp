@@ -68,8 +68,9 @@ class ConnectionCount {
 class PostgresStore final : public sql::RecordStore {
  public:
   PostgresStore(const Options& options, std::shared_ptr<ConnectionCount> count)
-      : RecordStore([reading = reading_options(options)] { return connect(reading); }, kReaders, options.clock,
-                    [count](std::size_t open, std::size_t lent) { count->readers(open, lent); }),
+      // Not read-only connections: limits are shared by one of them. What reads a snapshot is, all the same.
+      : RecordStore([reading = connect_options(options, "reader")] { return connect(reading); }, kReaders,
+                    options.clock, [count](std::size_t open, std::size_t lent) { count->readers(open, lent); }),
         options_(options),
         count_(std::move(count)) {}
   ~PostgresStore() override {
@@ -92,8 +93,8 @@ class PostgresStore final : public sql::RecordStore {
                                               options_.metrics, readers_, watch_.get());
     count_->standing(1);
     write_->writer.start();
-    watch_->start({.committed = [this] { tell(commit_listener_); },
-                   .due = [this] { tell(due_listener_); },
+    watch_->start({.committed = [this] { write_->writer.tell(false, true); },
+                   .due = [this] { write_->writer.tell(true, false); },
                    .has_claims = [this](std::string_view sink) { return write_->outbox.has_live_claims(sink); },
                    .connected = [this](bool connected) { count_->standing(connected ? 1 : -1); }});
     return {};
@@ -104,21 +105,6 @@ class PostgresStore final : public sql::RecordStore {
     auto reader = readers_.lease();
     if (!reader) return std::unexpected(std::move(reader.error()));
     return usage_->exchange(**reader, spent);
-  }
-
-  void on_commit(std::function<void()> listener) override {
-    {
-      const std::lock_guard lock(listener_mutex_);
-      commit_listener_ = listener;
-    }
-    RecordStore::on_commit(std::move(listener));
-  }
-  void on_due(std::function<void()> listener) override {
-    {
-      const std::lock_guard lock(listener_mutex_);
-      due_listener_ = listener;
-    }
-    RecordStore::on_due(std::move(listener));
   }
 
   StoreStatus status() override {
@@ -140,14 +126,6 @@ class PostgresStore final : public sql::RecordStore {
   void close() override { end(); }
 
  private:
-  static ConnectOptions reading_options(const Options& options) {
-    // Not read-only connections: limits are shared by one of them. Their transactions are, all the same.
-    return connect_options(options, "reader");
-  }
-  void tell(const std::function<void()>& listener) {
-    const std::lock_guard lock(listener_mutex_);
-    if (listener) listener();
-  }
   void end() {
     const bool first = begin_closing();
     if (!write_) return;
@@ -160,8 +138,6 @@ class PostgresStore final : public sql::RecordStore {
 
   const Options options_;
   std::shared_ptr<ConnectionCount> count_;
-  std::mutex listener_mutex_;
-  std::function<void()> commit_listener_, due_listener_;
   std::unique_ptr<UsageExchange> usage_;
   std::unique_ptr<Watch> watch_;
   std::unique_ptr<PostgresBackend> backend_;

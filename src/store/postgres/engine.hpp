@@ -28,7 +28,7 @@ struct Options {
   /// the URL says. Empty: none.
   std::filesystem::path credentials{};
   std::string slot{};                          ///< empty: delivers always
-  std::string process = "serve";               ///< names this process in leases and in the audit (the pod's name)
+  std::string process = "serve";               ///< names this process in leases and shared limits (the pod's name)
   bool read_only = false;                      ///< no writer: for commands beside a running serve
   bool migrate = true;                         ///< brings the schema up to date where it may (else that is an error)
   std::chrono::milliseconds commit_time{700};  ///< a commit that takes longer is given up: its jobs come back

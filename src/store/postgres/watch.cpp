@@ -224,8 +224,8 @@ Result<void> Watch::look_at_leases(Database& db, bool& freed) {
     const auto found = sinks_.find(q.text(0));
     if (found == sinks_.end()) continue;
     const bool is_free = q.integer(1) != 0;
-    freed |= is_free && !std::exchange(found->second.free, is_free);
-    found->second.free = is_free;
+    const bool was_free = std::exchange(found->second.free, is_free);
+    freed |= is_free && !was_free;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "detection/json_writer.hpp"
 #include "store/spool/limits.hpp"
+#include "store/sql/digest.hpp"
 
 namespace detection::store::spool {
 namespace {
@@ -15,16 +16,6 @@ constexpr std::chrono::milliseconds kLook{50};
 constexpr std::string_view kActor = "spool";
 constexpr std::string_view kOtherContent =
     "the database has another detection under this id, with other content; this one was accepted by the spool";
-
-std::string hex(const Sha256& hash) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (const auto byte : hash) {
-    text.push_back(kDigits[byte >> 4]);
-    text.push_back(kDigits[byte & 15]);
-  }
-  return text;
-}
 
 AuditEntry entry_of(const Conflict& conflict) {
   AuditEntry entry{.type = "error_occurred", .severity = "ERROR", .actor = std::string(kActor), .subject = conflict.id};
@@ -40,7 +31,7 @@ AuditEntry entry_of(const Conflict& conflict) {
   w.key("received");
   w.string(format_rfc3339_us(conflict.received));
   w.key("content_sha256");
-  w.string(hex(conflict.content_sha256));
+  w.string(sql::hex(conflict.content_sha256));
   w.end_object();
   return entry;
 }

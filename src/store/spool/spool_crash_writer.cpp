@@ -15,6 +15,7 @@
 #include <string_view>
 #include <thread>
 
+#include "contract/crash_child.hpp"
 #include "contract/store_support.hpp"
 #include "store/forwarding_store.hpp"
 #include "store/spool/spool.hpp"
@@ -25,15 +26,8 @@ namespace {
 using namespace detection;
 using namespace detection::store;
 
-/// One write for each line, so that a killed process leaves whole lines.
-void say(const std::string& line) {
-  if (::write(STDOUT_FILENO, line.data(), line.size()) != static_cast<ssize_t>(line.size())) std::_Exit(3);
-}
-
-[[noreturn]] void give_up(const std::string& why) {
-  say("E " + why + "\n");
-  std::_Exit(1);
-}
+using testing::give_up;
+using testing::say;
 
 /// Takes no jobs for 20 of each 200 ms.
 class Flaky final : public ForwardingStore {

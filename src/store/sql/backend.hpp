@@ -27,8 +27,8 @@ class Backend {
 
   /// Behind BEGIN: where things stand, if another process may have changed it.
   [[nodiscard]] virtual Result<void> begin(Ledger& ledger) = 0;
-  /// Before COMMIT: `before` is where things stood at the beginning.
-  [[nodiscard]] virtual Result<void> finish(Ledger& ledger, const Ledger::State& before) = 0;
+  /// Before COMMIT: where things stand now, for the other processes.
+  [[nodiscard]] virtual Result<void> finish(Ledger& ledger) = 0;
   /// The items in order, one result for each.
   [[nodiscard]] virtual Result<std::vector<CommitResult>> accept(Ledger& ledger,
                                                                  std::span<const Acceptance* const> items,

@@ -95,7 +95,7 @@ MeasureBytes packed_measures(const LocatedDetection& located) {
 
 Result<void> put_columns(const DetectionRow& row, const MeasureBytes& measures, ColumnSink& to) {
   const auto& d = row.located;
-  if (!all_finite(d, unpack(measures)))
+  if (!all_finite(d, measures_of(d)))
     return fail(ErrorCode::kInternal, "the store refused a record: a number of it is not finite");
   to.put(row.sequence);
   to.put(d.id.bytes);

@@ -246,13 +246,13 @@ Result<void> put_released(Database& db, std::int64_t sink, UtcMicros now) {
       .run();
 }
 
-#define DUE(retry_join)                                                         \
+#define DUE_RETRIES(retry_join)                                                 \
   "SELECT " DETECTION_LOCATED_COLUMNS ", in_log, kind, at_tak FROM " retry_join \
   " detection ON detection.seq = retry.seq WHERE retry.sink = ? ORDER BY in_log, kind DESC, retry.seq LIMIT ?"
 
 Result<std::vector<DueRetry>> due_retries(Database& db, std::int64_t sink, const std::set<std::int64_t>& in_flight,
                                           std::size_t limit) {
-  auto q = db.query_of({DUE("retry INDEXED BY retry_due CROSS JOIN"), DUE("retry JOIN")});
+  auto q = db.query_of({DUE_RETRIES("retry INDEXED BY retry_due CROSS JOIN"), DUE_RETRIES("retry JOIN")});
   q.bind(sink).bind(static_cast<std::int64_t>(limit + in_flight.size()));
   std::vector<DueRetry> out;
   while (out.size() < limit) {

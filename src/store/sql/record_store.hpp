@@ -77,8 +77,7 @@ class RecordStore : public Store {
   /// One transaction of this process; read_only() where it has none.
   [[nodiscard]] virtual Result<void> commit(Writer::Work work);
   virtual void count_audit(std::string_view type, std::string_view severity);
-  /// SQLite: see VerifyContext::structure.
-  [[nodiscard]] virtual decltype(VerifyContext::structure) structure_check() const { return {}; }
+  [[nodiscard]] virtual StructureCheck structure_check() const { return {}; }
   [[nodiscard]] static std::unexpected<Error> read_only() {
     return fail(ErrorCode::kStoreUnavailable, "the store was opened for reading");
   }

@@ -24,13 +24,15 @@
 
 namespace detection::store::sql {
 
+/// The engine's own look at the pages of the audit; once `stop` is set it ends soon with kStoreUnavailable.
+using StructureCheck = std::function<Result<std::optional<std::string>>(Database& db, const std::atomic<bool>& stop)>;
+
 struct VerifyContext {
   /// The chain that this process writes and its head, which the records must reach.
   std::optional<std::pair<std::string, ChainHead>> live{};
   TombstoneSigner signer{};       ///< without verify() signatures are not checked
   const std::atomic<bool>& stop;  ///< once set, the check ends soon with kStoreUnavailable
-  /// The engine's own look at the pages of the audit, if it has one.
-  std::function<Result<std::optional<std::string>>(Database&, const std::atomic<bool>&)> structure{};
+  StructureCheck structure{};     ///< if the engine has one
 };
 
 [[nodiscard]] Result<AuditVerdict> verify(Database& db, const VerifyContext& context);

@@ -197,9 +197,13 @@ void Writer::commit(Batch batch) {
   settle(done);
   hand_back(std::move(batch));
   if (!done) return;
+  tell(due, true);
+}
+
+void Writer::tell(bool due, bool committed) {
   const std::lock_guard lock(listener_mutex_);
   if (due && due_listener_) due_listener_();
-  if (commit_listener_) commit_listener_();
+  if (committed && commit_listener_) commit_listener_();
 }
 
 void Writer::settle(const Result<void>& done) {
@@ -239,7 +243,6 @@ Result<void> Writer::attempt(Batch& batch, bool isolate) {
   auto transaction = Transaction::begin(db_, TransactionKind::kWrite);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
   if (auto done = backend_.begin(ledger_); !done) return done;
-  const auto before = ledger_.state();
   const auto now = clock_();
   if (!batch.jobs.empty())
     if (auto done = capacity_.begin(ledger_); !done) return done;
@@ -265,7 +268,7 @@ Result<void> Writer::attempt(Batch& batch, bool isolate) {
     if (auto done = isolated([&] { return order->work(ledger_, now); }, isolate, refused); !done) return done;
     order->result = refused ? Result<void>(std::unexpected(std::move(*refused))) : Result<void>();
   }
-  if (auto done = backend_.finish(ledger_, before); !done) return done;
+  if (auto done = backend_.finish(ledger_); !done) return done;
   return transaction->commit();
 }
 

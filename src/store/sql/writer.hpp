@@ -41,6 +41,8 @@ class Writer {
   [[nodiscard]] Result<void> execute(Work work);
   void on_due(std::function<void()> listener);
   void on_commit(std::function<void()> listener);
+  /// Calls the listeners, for what another process did. Any thread.
+  void tell(bool due, bool committed);
   void close();
 
   /// As of the last commit.

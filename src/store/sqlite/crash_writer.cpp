@@ -13,6 +13,7 @@
 #include <random>
 #include <thread>
 
+#include "contract/crash_child.hpp"
 #include "contract/store_support.hpp"
 #include "store/sqlite/engine.hpp"
 
@@ -22,15 +23,8 @@ using namespace detection;
 using namespace detection::store;
 using detection::store::testing::Inbox;
 
-/// One write for each line, so that a killed process leaves whole lines.
-void say(const std::string& line) {
-  if (::write(STDOUT_FILENO, line.data(), line.size()) != static_cast<ssize_t>(line.size())) std::_Exit(3);
-}
-
-[[noreturn]] void give_up(const std::string& why) {
-  say("E " + why + "\n");
-  std::_Exit(1);
-}
+using testing::give_up;
+using testing::say;
 
 std::unique_ptr<Store> open_in(const char* directory) {
   auto store = sqlite::open({.directory = directory});

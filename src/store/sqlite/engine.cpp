@@ -25,7 +25,7 @@ class SqliteBackend final : public sql::Backend {
     return fail(ErrorCode::kStoreUnavailable, "the database is closed");
   }
   [[nodiscard]] Result<void> begin(Ledger& /*ledger*/) override { return {}; }
-  [[nodiscard]] Result<void> finish(Ledger& /*ledger*/, const Ledger::State& /*before*/) override { return {}; }
+  [[nodiscard]] Result<void> finish(Ledger& /*ledger*/) override { return {}; }
   [[nodiscard]] Result<std::vector<CommitResult>> accept(Ledger& ledger, std::span<const Acceptance* const> items,
                                                          UtcMicros now) override {
     std::vector<CommitResult> results;
@@ -128,7 +128,7 @@ class SqliteStore final : public sql::RecordStore {
     else
       RecordStore::count_audit(type, severity);
   }
-  [[nodiscard]] decltype(sql::VerifyContext::structure) structure_check() const override { return check_structure; }
+  [[nodiscard]] sql::StructureCheck structure_check() const override { return check_structure; }
 
   DirectoryLock lock_;
   std::unique_ptr<LogKeeper> log_;
