@@ -57,7 +57,9 @@ std::string session_settings(const ConnectOptions& options) {
                     set("tcp_user_timeout", options.statement_time) +
                     "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3;"
                     "SET TimeZone = 'UTC'; SET search_path = public, pg_temp; SET standard_conforming_strings = on;"
-                    "SET jit = off;";
+                    // A plan that is made while a table is small is kept when it is large (until it is analysed): then
+                    // one that reads the whole table. Every statement that is asked often has its index.
+                    "SET jit = off; SET enable_seqscan = off;";
   if (options.read_only) sql += "SET default_transaction_read_only = on;";
   return sql +
          "SELECT set_config('synchronous_commit', 'on', false)"
