@@ -38,6 +38,7 @@ class Server {
     if (!done) throw std::runtime_error("migrate: " + done.error().detail);
   }
   ~Server() {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing writes the environment here
     if (std::getenv("DETECTION_POSTGRES_LOG") != nullptr) std::puts(server_.log().c_str());
   }
   PostgresServer server_{{}};
