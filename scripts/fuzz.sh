@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs the libFuzzer targets of build/fuzz, as many at once as there are cores.
+# Runs the libFuzzer targets of build/asan, as many at once as there are cores.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -7,8 +7,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage() {
   cat <<'USAGE'
 usage: scripts/fuzz.sh [--seconds N] [TARGET...]
-  Without a target: all of build/fuzz/bin/*_fuzz. A line for each: "ok NAME ..." or "FAILED NAME ..."; exit 1 when one
-  failed. Seeds come from tests/fuzz/corpus/NAME, what was found new stays in build/fuzz/corpus/NAME, an input that
+  Without a target: all of build/asan/bin/*_fuzz. A line for each: "ok NAME ..." or "FAILED NAME ..."; exit 1 when one
+  failed. Seeds come from tests/fuzz/corpus/NAME, what was found new stays in build/corpus/NAME, an input that
   fails in build/logs/fuzz/.
 USAGE
 }
@@ -34,19 +34,19 @@ while (($# > 0)); do
 done
 
 if ((${#targets[@]} == 0)); then
-  for binary in "$root"/build/fuzz/bin/*_fuzz; do
+  for binary in "$root"/build/asan/bin/*_fuzz; do
     [[ ! -x $binary ]] || targets+=("${binary##*/}")
   done
 fi
-((${#targets[@]} > 0)) || die "there is no target in build/fuzz/bin; build them: cmake --preset fuzz && cmake --build --preset fuzz"
+((${#targets[@]} > 0)) || die "there is no target in build/asan/bin; build them: cmake --preset asan && cmake --build --preset asan"
 
 fuzz_one() {
-  local name=$1 log=$root/build/logs/fuzz/$1.log folders=("$root/build/fuzz/corpus/$1") runs
-  [[ -x $root/build/fuzz/bin/$name ]] || { say "FAILED $name: build/fuzz/bin/$name is not there" && return 1; }
+  local name=$1 log=$root/build/logs/fuzz/$1.log folders=("$root/build/corpus/$1") runs
+  [[ -x $root/build/asan/bin/$name ]] || { say "FAILED $name: build/asan/bin/$name is not there" && return 1; }
   mkdir -p "${folders[0]}" "${log%/*}"
   [[ ! -d $root/tests/fuzz/corpus/$name ]] || folders+=("$root/tests/fuzz/corpus/$name")
   [[ $name != klv_fuzz ]] || folders+=("$root/tests/data/klv")
-  if "$root/build/fuzz/bin/$name" -max_total_time="$seconds" -timeout=10 -print_final_stats=1 \
+  if "$root/build/asan/bin/$name" -max_total_time="$seconds" -timeout=10 -print_final_stats=1 \
     -artifact_prefix="$root/build/logs/fuzz/$name-" "${folders[@]}" >"$log" 2>&1; then
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     say "ok $name: $runs inputs in $seconds s"

@@ -4,47 +4,20 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <iostream>
-
-#include "integration/support/service.hpp"
-#include "test_paths.hpp"
+#include "integration/support/peers.hpp"
+#include "integration/support/records.hpp"
 
 namespace detection::integration {
 namespace {
 
-using std::chrono::minutes;
-
-const std::filesystem::path kRoot = DETECTION_SOURCE_ROOT;
-const std::filesystem::path kApi = DETECTION_BINARY_ROOT "/bin/detection-api";
-
-std::string peer(const char* name) {
-  return (kRoot / "tests/peers" / name).string();
-}
-
 TEST(Document, SchemathesisFindsNothing) {
-  const auto made = run({peer("setup_venv.sh"), "schemathesis"}, minutes(5));
-  if (!made.exit.signalled && made.exit.code == 77) GTEST_SKIP() << made.err;
-  ASSERT_EQ(made.exit.code, 0) << made.err;
-
+  if (const auto why = peer_missing({"setup_venv.sh", "schemathesis"})) GTEST_SKIP() << *why;
   // Nothing listens at the sink: the document's own answers do not depend on TAK.
-  Service service({.binary = kApi,
+  Service service({.binary = binary(),
                    .sinks = {"tcp://127.0.0.1:" + std::to_string(free_port())},
                    .more = {"--log-level", "warning"}});
   service.start();
-  TempDir dir;
-  write_file(dir.path() / "token", service.all_scopes_token());
-  const auto url = [](std::uint16_t port) { return "http://127.0.0.1:" + std::to_string(port); };
-  const bool thorough = env_number("DETECTION_LONG", 0) != 0;
-  const auto tried =
-      run({peer("schemathesis_run.py"), "--api", url(service.api_port()), "--metrics", url(service.metrics_port()),
-           "--token-file", (dir.path() / "token").string(), "--out", (dir.path() / "out").string(), "--examples",
-           thorough ? "200" : "10", "--seed", std::to_string(env_number("DETECTION_SEED", 1))},
-          minutes(thorough ? 14 : 5));
-  std::cout << tried.out;
-  EXPECT_FALSE(tried.exit.signalled);
-  EXPECT_EQ(tried.exit.code, 0) << tried.err;
-  EXPECT_TRUE(service.child().running()) << service.log();
+  expect_schemathesis_finds_nothing(service);
 }
 
 }  // namespace

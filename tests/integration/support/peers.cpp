@@ -250,4 +250,22 @@ std::vector<nlohmann::json> read_with_node_cot(const std::filesystem::path& file
   return events;
 }
 
+// -- schemathesis --------------------------------------------------------------------------------------------------
+
+void expect_schemathesis_finds_nothing(Service& service) {
+  TempDir dir;
+  write_file(dir.path() / "token", service.all_scopes_token());
+  const auto url = [](std::uint16_t port) { return "http://127.0.0.1:" + std::to_string(port); };
+  const bool thorough = env_number("DETECTION_LONG", 0) != 0;
+  const auto tried = run(
+      {peer_script("schemathesis_run.py"), "--api", url(service.api_port()), "--metrics", url(service.metrics_port()),
+       "--token-file", (dir.path() / "token").string(), "--out", (dir.path() / "out").string(), "--examples",
+       thorough ? "200" : "10", "--seed", std::to_string(env_number("DETECTION_SEED", 1))},
+      std::chrono::minutes(thorough ? 14 : 5));
+  std::printf("%s", tried.out.c_str());
+  EXPECT_FALSE(tried.exit.signalled);
+  EXPECT_EQ(tried.exit.code, 0) << tried.err;
+  EXPECT_TRUE(service.child().running()) << service.log();
+}
+
 }  // namespace detection::integration

@@ -1,5 +1,6 @@
 #pragma once
-// Foreign TAK software run by tests: taky, cottak, pytak, node-CoT, each a process of its own; and a witness of ours.
+// Foreign software run by tests: taky, cottak, pytak, node-CoT, schemathesis, each a process of its own; and a witness
+// of ours.
 // What they are and how they are set up: tests/peers. Start them on the test's main thread (see Child).
 
 #include <atomic>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "integration/support/process.hpp"
+#include "integration/support/service.hpp"
 #include "tak/hand_client.hpp"
 
 namespace detection::integration {
@@ -142,5 +144,9 @@ class PytakSubscriber {
 
 /// What node-CoT reads of the bytes in a file (XML events and frames): one object for each, see node-cot/reader.mjs.
 [[nodiscard]] std::vector<nlohmann::json> read_with_node_cot(const std::filesystem::path& file);
+
+/// schemathesis tries a running service against its own OpenAPI document, authenticated; a failure of the test where it
+/// finds something. Thorough where DETECTION_LONG is set. Its Python environment is there (peer_missing).
+void expect_schemathesis_finds_nothing(Service& service);
 
 }  // namespace detection::integration

@@ -23,11 +23,11 @@ Replicas::Replicas(PostgresServer& server, const Plan& plan) : server_(server), 
   static std::atomic<int> number{0};
   database_ = "replicas_" + std::to_string(++number);
   server_.create_database(database_);
-  const auto made = command({"migrate"});
+  const auto made = command({"migrate"}, plan.migrated_by);
   EXPECT_EQ(made.exit.code, 0) << "migrate: " << made.out << made.err;
   for (std::size_t i = 0; i < plan.count; ++i) {
     gates_.push_back(std::make_unique<FaultGate>(GateOptions{.peer_port = server_.port()}));
-    ServiceSettings settings{binary()};
+    ServiceSettings settings{plan.binaries.empty() ? binary() : plan.binaries.at(i)};
     if (i < plan.sinks.size()) settings.sinks = plan.sinks[i];
     settings.more = plan.more;
     settings.more.insert(
@@ -45,8 +45,8 @@ void Replicas::start() {
       throw std::runtime_error("a replica did not become ready:\n" + tail(service->log()));
 }
 
-Output Replicas::command(std::vector<std::string> arguments) const {
-  arguments.insert(arguments.begin(), binary().string());
+Output Replicas::command(std::vector<std::string> arguments, const std::filesystem::path& program) const {
+  arguments.insert(arguments.begin(), program.string());
   arguments.insert(arguments.end(), {"--database-url", server_.url(database_, "postgres", password_)});
   return run(arguments, std::chrono::minutes(5));
 }

@@ -30,6 +30,8 @@ class Replicas {
     std::string user = "postgres";                  ///< of the services
     std::string password{};                         ///< of the commands; the services have none in their URL
     std::string url_settings{};                     ///< behind it, as "?sslmode=verify-full"
+    std::vector<std::filesystem::path> binaries{};  ///< of each; empty: binary()
+    std::filesystem::path migrated_by = binary();   ///< makes the schema
   };
   /// `server` runs. A failure of the test where the schema cannot be made.
   Replicas(PostgresServer& server, const Plan& plan);
@@ -44,7 +46,8 @@ class Replicas {
   /// Of the commands from now on.
   void use_password(const std::string& password) { password_ = password; }
   /// `detection-api ARGUMENTS --database-url ...`
-  [[nodiscard]] Output command(std::vector<std::string> arguments) const;
+  [[nodiscard]] Output command(std::vector<std::string> arguments,
+                               const std::filesystem::path& program = binary()) const;
 
   /// Waits until no spool has anything left.
   [[nodiscard]] bool spools_empty(std::chrono::milliseconds most);
