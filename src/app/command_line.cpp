@@ -165,6 +165,25 @@ Command health_command(CLI::App& app) {
   return command;
 }
 
+Command smoke_command(CLI::App& app) {
+  Command command{app.add_subcommand("smoke", "Try a running service with one exercise detection: seven checks"),
+                  std::make_shared<TableOptions>(),
+                  {}};
+  auto arguments = std::make_shared<SmokeArguments>();
+  auto& parser = *command.parser;
+  parser.add_option("--url", arguments->url, "the service, as http://127.0.0.1:8000")->required();
+  parser.add_option("--metrics-url", arguments->metrics_url, "where its metrics are, as http://127.0.0.1:9100")
+      ->required();
+  parser.add_option("--token-file", arguments->token_file,
+                    "file that holds a bearer token (scope detections:write; default: made with --jwt-key-file)");
+  parser.add_option("--expect-slot", arguments->slot, "slot that it must say it is");
+  parser.add_option("--expect-commit", arguments->commit, "commit that it must say it was built from");
+  parser.add_flag("--json", arguments->json, "print an object");
+  command.options->add(parser, {"config", "jwt-key-file"});
+  command.action = [arguments](const Configuration& c) { return smoke(c, *arguments); };
+  return command;
+}
+
 using AuditAction = int (*)(const Configuration&, const AuditArguments&);
 
 Command audit_command(CLI::App& audit, const char* name, const char* help, AuditAction action) {
@@ -319,7 +338,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string(kVersion) + " (" + kCommit + ")");
   std::vector<Command> commands{serve_command(app),  locate_command(app), ingest_command(app), token_command(app),
-                                health_command(app), config_command(app), migrate_command(app)};
+                                health_command(app), smoke_command(app),  config_command(app), migrate_command(app)};
   for (auto& command : key_commands(app)) commands.push_back(std::move(command));
   for (auto& command : audit_commands(app)) commands.push_back(std::move(command));
   for (auto& command : slot_commands(app)) commands.push_back(std::move(command));

@@ -64,6 +64,17 @@ struct HealthArguments {
 };
 int health(const Configuration& configuration, const HealthArguments& arguments);
 
+/// The seven checks of a slot before it gets traffic (requirements, section 5): 0 when all passed.
+struct SmokeArguments {
+  std::string url;          ///< of the service, as http://detection-api-preview:8000
+  std::string metrics_url;  ///< as http://detection-api-preview:9100
+  std::string token_file;   ///< empty: a token is made with --jwt-key-file
+  std::string slot;         ///< that /health must name; empty: any
+  std::string commit;       ///< that /health must name, or a longer form of it; empty: any
+  bool json = false;
+};
+int smoke(const Configuration& configuration, SmokeArguments arguments);
+
 /// The audit of a store; may run beside `serve`.
 struct AuditArguments {
   std::string output;  ///< of export; empty or "-": stdout
