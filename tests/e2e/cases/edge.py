@@ -1,0 +1,52 @@
+"""The edge profile: one pod on SQLite with a volume of its own."""
+
+import json
+
+from cases import case, want
+from cases.install import detection
+from harness.cluster import until
+from harness.peers import NAMESPACE, TAKY, namespace, secret
+from harness.release import SELECTOR, Release
+
+SPACE = "detection-edge"
+
+
+@case("edge")
+def edge(world):
+    """values-edge.yaml as it stands, with this cluster's addresses: post, delete the pod, and the data is still there."""
+    cluster, peers = world.cluster, world.peers
+    release = Release(cluster, peers, world.prefix, world.tag, space=SPACE, profile="values-edge.yaml")
+    release.base = {key: release.base[key] for key in ("image", "tak", "networkPolicy", "serviceMonitor")} | {
+        "namespace": {"name": SPACE}, "secrets": {"registry": ""}}
+    release.values = release.base
+    cluster.apply(namespace(SPACE))
+    cluster.apply(secret(SPACE, "jwt-signing-key", secret_key=world.release.jwt_key), secret(SPACE, "tak-server-credentials", endpoint=f"tcp://{TAKY}:8087"))
+    try:
+        took = release.upgrade()
+        release.token = release.make_token(deployment="deployment/detection-api")
+        claim = cluster.get("-n", SPACE, "pvc", "detection-data")
+        want(claim["status"]["phase"] == "Bound" and claim["spec"]["resources"]["requests"]["storage"] == "50Gi", f"the volume: {claim['spec']}, {claim['status']}")
+        posted = []
+        for number in range(20):
+            body = detection(number)
+            status, text, _ = peers.http("load-1", f"{release.url}/api/v1/detections", token=release.token, body=body)
+            want(status == 201, f"the POST was answered {status}: {text[:300]}")
+            posted.append(body["detection_id"])
+
+        def names():
+            return [p["metadata"]["name"] for p in cluster.items("-n", SPACE, "pods", "-l", SELECTOR)]
+        (old,) = names()
+        cluster.kubectl("-n", SPACE, "delete", "pod", old)
+        cluster.kubectl("-n", SPACE, "rollout", "status", "deployment/detection-api", "--timeout=120s")
+        want(old not in names(), f"{old} is still there")
+        for one in posted:
+            status, text, _ = peers.http("load-1", f"{release.url}/api/v1/detections/{one}", token=release.token)
+            want(status == 200, f"{one} after the pod was deleted: {status} {text[:200]}")
+        grep = 'cat /data/cot/* | grep -c "$1"'
+        for one in posted:
+            until(30, f"{one} is in taky's log", lambda uid=one: int(cluster.execute(NAMESPACE, "taky", "/bin/sh", "-c", grep, "sh", uid, check=False) or 0) == 1)
+        status, text, _ = peers.http("load-1", f"{release.url}/api/v1/audit/verify", token=release.token)
+        want(status == 200 and json.loads(text)["valid"], f"the audit chain: {status} {text[:200]}")
+        return f"installed in {took:.0f} s on a volume of 50Gi ({claim['spec']['storageClassName']}); 20 of 20 detections there after the pod was deleted, each at taky once"
+    finally:
+        cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
