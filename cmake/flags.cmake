@@ -1,6 +1,10 @@
 # Flags of every target of ours, by build kind.
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor -Wswitch-enum -Werror)
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
+# __FILE__ names a source as the tree does, wherever the tree lies and whether ccache made its path relative or not:
+# two builds of a commit are the same file.
+file(RELATIVE_PATH up ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR})
+add_compile_options(-ffile-prefix-map=${CMAKE_BINARY_DIR}/=build/ -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${up}=)
 if(DETECTION_OPTIMISATION)
   add_compile_options(${DETECTION_OPTIMISATION})
 endif()
