@@ -6,10 +6,7 @@ from cases import case, want
 from cases.install import detection
 from harness.cluster import until
 from harness.peers import NAMESPACE, TAKY, namespace, secret
-from harness.release import SELECTOR, Release
-
-SPACE = "detection-edge"
-
+from harness.release import EDGE_SPACE as SPACE, SELECTOR, Release
 
 @case("edge")
 def edge(world):
@@ -42,7 +39,7 @@ def edge(world):
         for one in posted:
             status, text, _ = peers.http("load-1", f"{release.url}/api/v1/detections/{one}", token=release.token)
             want(status == 200, f"{one} after the pod was deleted: {status} {text[:200]}")
-        grep = 'cat /data/cot/* | grep -c "$1"'
+        grep = 'cat /var/lib/taky/cot/* | grep -c "uid=\"DET.$1\""'
         for one in posted:
             until(30, f"{one} is in taky's log", lambda uid=one: int(cluster.execute(NAMESPACE, "taky", "/bin/sh", "-c", grep, "sh", uid, check=False) or 0) == 1)
         status, text, _ = peers.http("load-1", f"{release.url}/api/v1/audit/verify", token=release.token)

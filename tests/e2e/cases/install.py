@@ -33,7 +33,8 @@ def install(world):
     want(release.restarts() == 0, f"{release.restarts()} restarts: {release.words()}")
     nodes = {p["spec"]["nodeName"] for p in release.pods()}
     want(len(nodes) == 3, f"the three pods are on {sorted(nodes)}")
-    return f"three pods ready on three nodes {took:.0f} s after the command, with both hooks; 0 restarts"
+    cluster.helm("test", "detection-api", "-n", release.space, "--timeout", "90s")
+    return f"three pods ready on three nodes {took:.0f} s after the command, with both hooks; 0 restarts; helm test passed"
 
 
 @case("post", quick=True)
@@ -46,7 +47,7 @@ def post(world):
     status, text, _ = peers.http("load-1", f"{release.url}/api/v1/detections", token=release.token, body=body)
     want(status == 201, f"the POST was answered {status}: {text[:300]}")
     uid = json.loads(text)["cot"]["uid"]
-    grep = 'grep -hc "$1" /data/cot/* | sort -n | tail -n 1'
+    grep = 'grep -hc "$1" /var/lib/taky/cot/* | sort -n | tail -n 1'
     until(20, f"{uid} is in taky's log", lambda: world.cluster.execute(NAMESPACE, "taky", "/bin/sh", "-c", grep, "sh", uid).strip() not in ("", "0"), pause=0.2)
     took = time.monotonic() - began
     status, _, _ = peers.http("load-1", f"{release.url}/api/v1/detections", token="wrong", body=body)
@@ -89,15 +90,14 @@ signal.sigwait([signal.SIGTERM])
 @case("ready", quick=True)
 def ready_at_once(world):
     """The image in a restricted pod: from the start of its process to the first 200 of /ready, seen from beside it; three pods."""
-    release, cluster = world.release, world.cluster
-    times = []
+    cluster, times = world.cluster, []
     cluster.apply(secret(NAMESPACE, "jwt-signing-key", secret_key=os.urandom(36).hex()))
     for number in range(3):
         name = f"ready-{number}"
-        beside = pod(NAMESPACE, name, "e2e-load:1", ["/usr/bin/python3", "-c", READY], labels={"role": "ready"}, uid=10003, prefix=world.prefix, shareProcessNamespace=True)
+        beside = pod(NAMESPACE, name, "load:test", ["/usr/bin/python3", "-c", READY], labels={"role": "ready"}, prefix=world.prefix, shareProcessNamespace=True)
         beside["spec"]["volumes"] += [{"name": "data", "emptyDir": {}}, {"name": "key", "secret": {"secretName": "jwt-signing-key"}}]
         beside["spec"]["containers"].append({
-            "name": "service", "image": world.image, "imagePullPolicy": "IfNotPresent", "securityContext": {**CONTAINER_SECURITY, "runAsUser": 10001, "runAsGroup": 10001},
+            "name": "service", "image": world.image, "imagePullPolicy": "IfNotPresent", "securityContext": CONTAINER_SECURITY,
             "args": ["serve", "--data-dir", "/var/lib/detection", "--jwt-key-file", "/etc/detection/jwt/secret_key"],
             "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
             "volumeMounts": [{"name": "data", "mountPath": "/var/lib/detection"}, {"name": "key", "mountPath": "/etc/detection/jwt"}]})

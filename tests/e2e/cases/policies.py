@@ -64,7 +64,7 @@ def policies(world):
     # Stand-ins with the labels of the chart's pods (whose images have no shell); none has a slot, so no Service or budget takes them.
     stand_ins = {"as-service": labels, "as-hook": {**labels, "app.kubernetes.io/component": "migrate"},
                  "as-test": {**labels, "app.kubernetes.io/component": "test"}, "bystander": {"role": "bystander"}}
-    cluster.apply(*(pod(release.space, name, "e2e-load:1", ["/usr/bin/python3", "-c", START_LISTENER], labels=of, uid=10001, node=nodes[-1], port=9999,
+    cluster.apply(*(pod(release.space, name, "load:test", ["/usr/bin/python3", "-c", START_LISTENER], labels=of, node=nodes[-1], port=9999,
                         prefix=world.prefix) for name, of in stand_ins.items()))
     try:
         # The probe comes from the node itself, which is not filtered.

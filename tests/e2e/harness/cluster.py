@@ -102,6 +102,9 @@ class Cluster:
     def get(self, *arguments):
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
+    def version(self):
+        return json.loads(self.kubectl("get", "--raw", "/version"))["gitVersion"]
+
     def items(self, *arguments):
         return self.get(*arguments)["items"]
 

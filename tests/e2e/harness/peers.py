@@ -9,31 +9,9 @@ import tempfile
 from harness.cluster import HERE, Failure, run, until
 
 NAMESPACE = "detection-e2e"
+OURS = "detection-e2e"  # label of namespaces that these tests made, and may delete
 DATABASE = f"postgres.{NAMESPACE}.svc.cluster.local"
 TAKY = f"taky.{NAMESPACE}.svc.cluster.local"
-
-# initdb wants the name of its user, and the certificate a key that nobody else reads: a Secret's files are root's.
-START_POSTGRES = """
-set -e
-bin=$(echo /usr/lib/postgresql/*/bin)
-export PGDATA=/var/lib/postgresql/data
-if [ ! -s "$PGDATA/PG_VERSION" ]; then
-  printf %s "$PASSWORD" >/tmp/password
-  "$bin/initdb" -U detection --pwfile=/tmp/password --auth-local=trust --auth-host=scram-sha-256 >/dev/null
-  echo 'hostssl all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
-  "$bin/postgres" --single -D "$PGDATA" postgres <<S >/dev/null
-CREATE DATABASE detections
-S
-fi
-exec "$bin/postgres" -c listen_addresses='*' -c ssl=on -c ssl_cert_file=/tls/tls.crt -c ssl_key_file=/tls/tls.key \\
-  -c unix_socket_directories=/tmp -c max_connections=400
-"""
-
-START_TAKY = """
-mkdir -p /data/cot
-printf '[taky]\\nhostname = taky\\nbind_ip = 0.0.0.0\\npublic_ip = 127.0.0.1\\nroot_dir = /data\\n[cot_server]\\nport = 8087\\nlog_cot = /data/cot\\n' >/data/taky.conf
-exec taky -c /data/taky.conf -l warning
-"""
 
 # Two ports that answer, for the proofs that a refusal is a refusal.
 START_LISTENER = """
@@ -45,13 +23,14 @@ for port in (8000, 9999):
     threading.Thread(target=server.serve_forever).start()
 """
 
+USER = 10001
 POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
-def namespace(name, labels=None):
+def namespace(name):
     levels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {**levels, **(labels or {})}}}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {**levels, OURS: "yes"}}}
 
 
 def secret(space, name, **values):
@@ -64,18 +43,20 @@ def docker_secret(space, name):
     return {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "metadata": {"name": name, "namespace": space}, "data": data}
 
 
-def pod(space, name, image, command, *, labels, uid, node=None, volumes=None, environment=None, port=None, prefix="localhost", **more):
-    """volumes: {path: volume source}"""
+def pod(space, name, image, command, *, labels, node=None, volumes=None, environment=None, port=None, prefix="localhost", **more):
+    """command: in place of the image's own, where there is one. volumes: {path: volume source}"""
     volumes = {"/tmp": {"emptyDir": {}}, **(volumes or {})}
     container = {
-        "name": "main", "image": f"{prefix}/{image}", "imagePullPolicy": "IfNotPresent", "command": command, "securityContext": CONTAINER_SECURITY,
+        "name": "main", "image": f"{prefix}/{image}", "imagePullPolicy": "IfNotPresent", "securityContext": CONTAINER_SECURITY,
         "env": [{"name": key, "value": value} for key, value in (environment or {}).items()],
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "2Gi"}},
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}},
         "volumeMounts": [{"name": f"v{n}", "mountPath": path} for n, path in enumerate(volumes)]}
+    if command:
+        container["command"] = command
     if port:
         container["readinessProbe"] = {"tcpSocket": {"port": port}, "periodSeconds": 1}
     spec = {
-        "containers": [container], "securityContext": {**POD_SECURITY, "runAsUser": uid, "runAsGroup": uid, "fsGroup": uid},
+        "containers": [container], "securityContext": {**POD_SECURITY, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER},
         "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 1, "restartPolicy": "Always", "enableServiceLinks": False,
         "volumes": [{"name": f"v{n}", **source} for n, source in enumerate(volumes.values())], **more}
     if node:
@@ -116,22 +97,22 @@ class Peers:
         code = {"configMap": {"name": "load-client"}}
 
         def load(name, role, node):
-            return pod(NAMESPACE, name, "e2e-load:1", ["/usr/bin/python3", "-c", "import signal; signal.sigwait([signal.SIGTERM])"], prefix=self.prefix,
-                       labels={"role": role, "stays": "yes"}, uid=10003, node=node, volumes={"/e2e": code})
+            return pod(NAMESPACE, name, "load:test", [], prefix=self.prefix, labels={"role": role, "stays": "yes"}, node=node, volumes={"/e2e": code})
         self.cluster.apply(
             namespace(NAMESPACE),
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "load-client", "namespace": NAMESPACE}, "data": {"load_client.py": client}},
             secret(NAMESPACE, "postgres-tls", **{"tls.crt": certificate, "tls.key": key}),
             service(NAMESPACE, "postgres", {"role": "postgres"}, 5432), service(NAMESPACE, "taky", {"role": "taky"}, 8087),
-            pod(NAMESPACE, "postgres", "e2e-postgres:1", ["/bin/sh", "-c", START_POSTGRES], labels={"role": "postgres", "stays": "yes"}, uid=10002, node=fixed,
-                environment={"PASSWORD": self.password}, port=5432, prefix=self.prefix,
-                volumes={"/var/lib/postgresql": {"emptyDir": {}}, "/tls": {"secret": {"secretName": "postgres-tls", "defaultMode": 0o440}}}),
-            pod(NAMESPACE, "taky", "e2e-taky:1", ["/bin/sh", "-c", START_TAKY], labels={"role": "taky", "stays": "yes"}, uid=10003, node=fixed, port=8087,
-                prefix=self.prefix, volumes={"/data": {"emptyDir": {}}}),
+            pod(NAMESPACE, "postgres", "postgres:test", [], labels={"role": "postgres", "stays": "yes"}, node=fixed, port=5432, prefix=self.prefix,
+                environment={"POSTGRES_USER": "detection", "POSTGRES_DB": "detections", "POSTGRES_PASSWORD": self.password, "POSTGRES_TLS": "/tls",
+                             "POSTGRES_SETTINGS": "max_connections=400"},
+                volumes={"/var/lib/postgresql/data": {"emptyDir": {}}, "/tls": {"secret": {"secretName": "postgres-tls"}}}),
+            pod(NAMESPACE, "taky", "taky:test", [], labels={"role": "taky", "stays": "yes"}, node=fixed, port=8087, prefix=self.prefix,
+                volumes={"/var/lib/taky": {"emptyDir": {}}}),
             load("load-1", "load", fixed), load("load-2", "load", fixed), load("scraper", "scraper", fixed),
             load("stranger", "stranger", other),
-            pod(NAMESPACE, "listener", "e2e-load:1", ["/usr/bin/python3", "-c", START_LISTENER], labels={"role": "listener", "stays": "yes"}, uid=10003,
-                node=other, port=9999, prefix=self.prefix))
+            pod(NAMESPACE, "listener", "load:test", ["/usr/bin/python3", "-c", START_LISTENER], labels={"role": "listener", "stays": "yes"}, node=other,
+                port=9999, prefix=self.prefix))
         self.cluster.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "pod", "--all", "--timeout=90s")
 
     def python(self, pod_name, code, *arguments, text=None, timeout=120, space=NAMESPACE):
@@ -158,7 +139,7 @@ print(json.dumps(said))
         return json.loads(self.python(pod_name, code, text=json.dumps(asked), timeout=timeout + 60))
 
     def sql(self, statement, database="detections"):
-        return self.cluster.execute(NAMESPACE, "postgres", "/bin/sh", "-c", 'exec /usr/lib/postgresql/*/bin/psql -X -h /tmp -U detection -d "$1" -Atc "$2"', "sql",
+        return self.cluster.execute(NAMESPACE, "postgres", "/bin/sh", "-c", 'exec /usr/lib/postgresql/*/bin/psql -X -h /var/lib/postgresql/data/run -U detection -d "$1" -Atc "$2"', "sql",
                                     database, statement).strip()
 
     def taky_saw(self, runs):
@@ -167,7 +148,7 @@ print(json.dumps(said))
 import collections, glob, json, os, re, sys
 runs = json.load(sys.stdin)
 seen, senders = collections.Counter(), collections.Counter()
-for name in glob.glob("/data/cot/*"):
+for name in glob.glob("/var/lib/taky/cot/*"):
     with open(name, encoding="utf-8") as file:
         for uid in re.findall(r'<event [^>]*uid="DET\.([0-9a-f-]{36})"', file.read()):
             if uid[:8] in runs:

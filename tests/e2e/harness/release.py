@@ -13,6 +13,7 @@ from harness.peers import DATABASE, NAMESPACE as PEERS, TAKY, docker_secret, nam
 
 CHART = ROOT / "kubernetes" / "chart"
 SPACE = "detection-system"
+EDGE_SPACE = "detection-edge"
 SELECTOR = "app.kubernetes.io/name=detection-api"
 
 

@@ -1,0 +1,30 @@
+"""The images of the tests: the service as its own build makes it, one of it that ends at once, and those of the peers."""
+
+import sys
+
+from harness.cluster import HERE, ROOT, run
+
+WORK = ROOT / "build" / "e2e"
+sys.path.append(str(ROOT / "image"))
+
+
+def build():
+    """-> archives to load. The service is always built (nothing to do: seconds); the peers when their scripts have changed."""
+    # pylint: disable=import-outside-toplevel
+    import oci
+    run(ROOT / "image" / "build", "--name", "localhost/detection-api:e2e", "--output", WORK / "service", timeout=3600)
+    exits = WORK / "exits"
+    exits.mkdir(parents=True, exist_ok=True)
+    oci.write(WORK / "service" / "rootfs", exits / "oci", exits / "image.tar", oci.Settings(
+        name="localhost/detection-api:exits", architecture=run("dpkg", "--print-architecture").strip(), epoch=0,
+        config={"User": "10001:10001", "Entrypoint": ["/detection-api", "there-is-no-such-command"], "Labels": {}}))
+    return [WORK / "service" / "image.tar", exits / "image.tar", *peers()]
+
+
+def peers():
+    scripts = [file.stat().st_mtime for folder in (HERE / "images", ROOT / "image") for file in folder.iterdir() if file.is_file()]
+    archives = [WORK / f"{name}.tar" for name in ("postgres", "taky", "load")]
+    for archive in archives:
+        if not archive.exists() or archive.stat().st_mtime < max(scripts):
+            run(HERE / "images" / "build", "--output", WORK, archive.stem, timeout=1800)
+    return archives
