@@ -14,7 +14,7 @@ def edge(world):
     cluster, peers = world.cluster, world.peers
     release = Release(cluster, peers, world.prefix, world.tag, space=SPACE, profile="values-edge.yaml")
     release.base = {key: release.base[key] for key in ("image", "tak", "networkPolicy", "serviceMonitor")} | {
-        "namespace": {"name": SPACE}, "secrets": {"registry": ""}}
+        "namespace": {"name": SPACE}, "persistence": {"data": {"storageClass": "ssd"}}}
     release.values = release.base
     cluster.apply(namespace(SPACE))
     cluster.apply(secret(SPACE, "jwt-signing-key", secret_key=world.release.jwt_key), secret(SPACE, "tak-server-credentials", endpoint=f"tcp://{TAKY}:8087"))

@@ -16,7 +16,7 @@ class Load:
     def __init__(self, release, requests, rate, *, attempts=1, timeout=10):
         self.release, self.cluster = release, release.cluster
         self.requests, self.rate, self.attempts, self.timeout = requests, rate, attempts, timeout
-        self.clients, self.results = [], []
+        self.clients, self.results, self.began = [], [], 0.0
 
     def __enter__(self):
         for pod, keep in CLIENTS:
@@ -27,6 +27,7 @@ class Load:
                 "--run", name, "--rate", self.rate / 2, "--requests", self.requests // 2, "--attempts", self.attempts, "--timeout", self.timeout,
                 *(["--keep"] if keep else []))))
         time.sleep(1.5)  # both are at work
+        self.began = time.time()
         return self
 
     def __exit__(self, kind, *_):
