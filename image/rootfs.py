@@ -61,8 +61,8 @@ class Root:
         self.inside(path).write_bytes(data)
         self.inside(path).chmod(mode)
 
-    def file(self, path: str, packaged: bool = True) -> str:
-        """Copies a file; where a part of its path is a link, that is one in the image too. Gives its real path."""
+    def file(self, path: str) -> str:
+        """Copies a package's file; where a part of its path is a link, that is one in the image too. Gives its real path."""
         current = "/"
         parts = pathlib.PurePosixPath(path).parts[1:]
         for index, part in enumerate(parts):
@@ -70,33 +70,32 @@ class Root:
             if os.path.islink(current):
                 target = os.readlink(current)
                 self.link(current, target)
-                there = os.path.normpath(os.path.join(os.path.dirname(current), target, *parts[index + 1 :]))
-                return self.file(there, packaged)
-        if self.inside(path).exists():
-            return path
-        if packaged:
+                return self.file(os.path.normpath(os.path.join(os.path.dirname(current), target, *parts[index + 1 :])))
+        if not self.inside(path).exists():
             debian.must_be_unchanged(path)
             self.packages.add(debian.owner(path))
-        self.directory(os.path.dirname(path))
-        shutil.copyfile(path, self.inside(path))
-        self.inside(path).chmod(0o755 if os.access(path, os.X_OK) and (is_elf(self.inside(path)) or not packaged) else 0o644)
+            self.directory(os.path.dirname(path))
+            shutil.copyfile(path, self.inside(path))
+            self.inside(path).chmod(0o755 if os.access(path, os.X_OK) and is_elf(self.inside(path)) else 0o644)
         return path
 
-    def program(self, path: str, packaged: bool = True) -> str:
-        """A program or library and the closure of its shared libraries."""
-        real = self.file(path, packaged)
-        self.libraries(real)
-        self.inside(real).chmod(0o755)
-        return real
+    def program(self, *paths: str) -> None:
+        """Programs or libraries, and the closure of their shared libraries."""
+        real = [self.file(path) for path in paths]
+        self.libraries(*real)
+        for path in real:
+            self.inside(path).chmod(0o755)
 
-    def libraries(self, path: str) -> None:
-        listing = subprocess.run(["ldd", path], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
-        if "statically linked" in listing.stdout or "not a dynamic executable" in listing.stderr:
+    def libraries(self, *paths: str, outside: str = "") -> None:
+        """The closure of the shared libraries of files that need not be in the image; none of those below `outside`."""
+        if not paths:
             return
-        if listing.returncode != 0 or "not found" in listing.stdout:
-            raise Problem(f"ldd {path}: {listing.stdout}{listing.stderr}")
-        for library in re.findall(r"(?m)^\s+(?:\S+ => )?(/\S+) \(0x", listing.stdout):
-            self.file(library)
+        listing = subprocess.run(["ldd", *paths], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+        if "not found" in listing.stdout or not re.search(r"(?m)^\s.* \(0x|statically linked", listing.stdout):
+            raise Problem(f"ldd {' '.join(paths)}: {listing.stdout}{listing.stderr}")
+        for library in sorted(set(re.findall(r"(?m)^\s+(?:\S+ => )?(/\S+) \(0x", listing.stdout))):
+            if not outside or not library.startswith(outside):
+                self.file(library)
 
     def authorities(self) -> None:
         """The authorities of the package alone: those that this machine adds have no place in an image."""

@@ -29,6 +29,6 @@ export CCACHE_DISABLE=1
 cmake --preset release -DDETECTION_COMMIT="$commit" >configure.log 2>&1 || { cat configure.log && die "cmake failed"; }
 cmake --build --preset release --target detection-api -j "$(build_jobs)" || die "the build failed"
 for binary in "$root/build/release/bin/detection-api" build/release/bin/detection-api; do
-  strip --strip-all -o "$work/${#binary}" "$binary"
-  sha256sum <"$work/${#binary}"
+  strip --strip-all -o "$work/stripped" "$binary"
+  sha256sum <"$work/stripped"
 done | sort -u | { read -r one && ! read -r _ && say "the same: $one"; } || die "the binaries differ"
