@@ -72,6 +72,7 @@ def arguments():
     parser.add_argument("--keep", action="store_true", help="leave the cluster and what is in it")
     parser.add_argument("--requests", type=int, help="of the switch (default 100,000; --quick: 6,000)")
     parser.add_argument("--rate", type=float, default=300, help="requests a second of the switch, both clients together (default 300)")
+    parser.add_argument("--service", type=pathlib.Path, metavar="FOLDER", help="take this build of image/build --name localhost/detection-api:e2e; default: build it")
     parser.add_argument("--images", action="store_true", help="make the images, print where they are, and end")
     parser.add_argument("--image-prefix", default="localhost", help="where a foreign cluster pulls the images from")
     options = parser.parse_args()
@@ -99,7 +100,7 @@ def chosen(options):
 def run_all(options, cluster):
     world = World(cluster, options)
     results, version = [], ""
-    for archive in images.build() if cluster.ours else ():
+    for archive in images.build(options.service) if cluster.ours else ():
         cluster.load(archive)
     try:
         # The tests that need most nodes come last, so that a cluster is made anew once at most.
@@ -179,7 +180,7 @@ def main():
         return 0
     try:
         if options.images:
-            say(*images.build(), sep="\n")
+            say(*images.build(options.service), sep="\n")
             return 0
         cluster = Cluster(options.keep)
         results, version = run_all(options, cluster)

@@ -8,17 +8,20 @@ WORK = ROOT / "build" / "e2e"
 sys.path.append(str(ROOT / "image"))
 
 
-def build():
-    """-> archives to load. The service is always built (nothing to do: seconds); the peers when their scripts have changed."""
+def build(service=None):
+    """-> archives to load. service: a folder that image/build has made as localhost/detection-api:e2e; else it is built.
+    The peers are built when their scripts have changed."""
     # pylint: disable=import-outside-toplevel
     import oci
-    run(ROOT / "image" / "build", "--name", "localhost/detection-api:e2e", "--output", WORK / "service", timeout=3600)
+    if service is None:
+        service = WORK / "service"
+        run(ROOT / "image" / "build", "--name", "localhost/detection-api:e2e", "--output", service, timeout=3600)
     exits = WORK / "exits"
     exits.mkdir(parents=True, exist_ok=True)
-    oci.write(WORK / "service" / "rootfs", exits / "oci", exits / "image.tar", oci.Settings(
+    oci.write(service / "rootfs", exits / "oci", exits / "image.tar", oci.Settings(
         name="localhost/detection-api:exits", architecture=run("dpkg", "--print-architecture").strip(), epoch=0,
         config={"User": "10001:10001", "Entrypoint": ["/detection-api", "there-is-no-such-command"], "Labels": {}}))
-    return [WORK / "service" / "image.tar", exits / "image.tar", *peers()]
+    return [service / "image.tar", exits / "image.tar", *peers()]
 
 
 def peers():
