@@ -145,14 +145,10 @@ class Watch:
         self.thread.start()
 
     def read(self):
-        document = []
-        for line in self.process.stdout:
-            document.append(line)
-            if line.startswith("}"):
-                event = json.loads("".join(document))
-                document.clear()
-                self.events.append((time.time(), event["type"], event["object"]))
-                self.seen(*self.events[-1])
+        for line in self.process.stdout:  # one event a line
+            event = json.loads(line)
+            self.events.append((time.time(), event["type"], event["object"]))
+            self.seen(*self.events[-1])
 
     def seen(self, when, kind, thing):
         """For those who want to know at once."""
