@@ -80,7 +80,8 @@ class Load:
         self.began = time.time() + 0.2
         self.statuses, self.failures, self.unacknowledged = {}, [], []
         self.failed = self.answered = self.lost = self.posted = self.spooled = 0
-        self.connections, self.last_failure, self.latencies, self.slots = 0, 0.0, [], {}
+        self.connections, self.last_failure, self.problems = 0, 0.0, {}
+        self.latencies, self.slots = [], {}
 
     def request(self, kind, number, last):
         token = f"Authorization: Bearer {self.token}\r\n"
@@ -167,6 +168,9 @@ class Load:
                 return
             self.failed += attempt == 0
             self.last_failure = now
+            kept = f"{kind}: {problem[:60]}"
+            if kept in self.problems or len(self.problems) < 20:
+                self.problems[kept] = self.problems.get(kept, 0) + 1
             if len(self.failures) < 40:
                 self.failures.append({"time": round(now, 3), "kind": kind, "attempt": attempt, "problem": problem[:300]})
             if attempt + 1 == self.options.attempts:
@@ -186,7 +190,7 @@ class Load:
             "connections": self.connections, "began": self.began, "seconds": round(took, 2), "per_second": round(self.next / took, 1),
             "p50_ms": percentile(0.5), "p99_ms": percentile(0.99), "max_ms": round(1000 * ordered[-1], 1),
             "slots": {name: {"first": first, "last": last, "answers": answers} for name, (first, last, answers) in self.slots.items()},
-            "failures": self.failures, "last_failure": self.last_failure}
+            "failures": self.failures, "last_failure": self.last_failure, "problems": self.problems}
 
     def run(self):
         threads = [threading.Thread(target=self.work, daemon=True) for _ in range(self.options.workers)]

@@ -3,7 +3,7 @@
 import time
 
 from cases import case, want
-from harness.cluster import until
+from harness.cluster import ready, until
 
 
 def after(world, load, *, twice=0):
@@ -27,21 +27,47 @@ def pod_delete(world):
     return f"3 pods deleted in turn, never fewer than {pods.least_ready(active)} ready; {load.figures()}; {after(world, load)}"
 
 
-@case("pod-kill")
-def pod_kill(world):
-    """Each pod in turn is killed at once (grace 0): what was under way there breaks off, and nothing acknowledged is lost."""
+@case("pod-force")
+def pod_force(world):
+    """Each pod in turn is deleted with `--force --grace-period=0`."""
     release, cluster = world.release, world.cluster
+
+    def kill(pod):
+        cluster.kubectl("-n", release.space, "delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0")
+        release.settled(3, 0, 120)
+    return kill_each(world, kill, "3 pods deleted by force")
+
+
+@case("process-kill")
+def process_kill(world):
+    """The process of each pod in turn gets SIGKILL, which nobody knows of before; its container is started again."""
+    release, cluster = world.release, world.cluster
+    cluster.only_ours("kills processes of this machine")
+
+    def kill(pod):
+        cluster.kill_processes(pod["metadata"]["uid"], "/detection-api")
+
+        def again():
+            now = cluster.get("-n", release.space, "pod", pod["metadata"]["name"])
+            return now["status"]["containerStatuses"][0]["restartCount"] > pod["status"]["containerStatuses"][0]["restartCount"] and ready(now)
+        until(90, f"{pod['metadata']['name']} was started again", again)
+    return kill_each(world, kill, "SIGKILL to 3 processes")
+
+
+def kill_each(world, kill, what):
+    """What was under way in a pod that dies may break off; asked again it is answered, and nothing acknowledged is lost."""
+    release = world.release
     active, _ = release.baseline()
     with release.load(60000, 200, attempts=5, timeout=5) as load:
         for pod in release.live_pods(active):
-            cluster.kubectl("-n", release.space, "delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0")
-            release.settled(3, 0, 120)
+            kill(pod)
         load.finish(stop=True)
-    want(load.total("lost") == 0, f"{load.figures()}; {load.total('lost')} had no answer in five attempts: {load.failures[:4]}")
-    want(load.failed <= 0.005 * load.total("requests"), f"{load.figures()}; first: {load.failures[:4]}")
+    want(load.total("lost") == 0, f"{load.figures()}; {load.total('lost')} had no answer in five attempts: {load.problems}")
+    want(load.failed <= 0.005 * load.total("requests"), f"{load.figures()}; first: {load.problems}")
     # An event that was on its way when its pod was killed may come again, with the same uid.
     words = after(world, load, twice=load.total("acknowledged"))
-    return f"3 pods killed in turn; {load.figures()}; those that failed were answered when asked again; {words}"
+    again = f" ({load.problems}), answered when asked again" if load.failed else ""
+    return f"{what} in turn; {load.figures()}{again}; {words}"
 
 
 @case("drain")
@@ -96,8 +122,8 @@ def crash(world):
     finally:
         cluster.boot(node)
     release.settled(3, 0, 120)
-    want(load.total("lost") == 0, f"{load.figures()}; {load.total('lost')} had no answer in eight attempts: {load.failures[:4]}")
+    want(load.total("lost") == 0, f"{load.figures()}; {load.total('lost')} had no answer in eight attempts: {load.problems}")
     words = after(world, load, twice=load.total("acknowledged"))
     late = max(began, *(result["last_failure"] for result in load.results)) - began
     return (f"{node} with {len(there)} pod(s): NotReady after {noticed:.0f} s, three pods ready elsewhere after {took:.0f} s; {load.figures()}, answered when asked "
-            f"again (the last failure {late:.0f} s after the crash); {words}")
+            f"again (the last failure {late:.0f} s after the crash: {load.problems}); {words}")

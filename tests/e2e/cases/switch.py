@@ -137,7 +137,7 @@ def bad_green(world, tag, sign):
         want(not backends, f"detection-api-preview has ready endpoints: {backends}")
         status, _, _ = world.peers.http("load-1", f"http://detection-api-preview.{release.space}.svc.cluster.local:8000/health", timeout=3)
         want(status == 0, f"the preview Service answered {status}")
-        # Switched all the same, in one commit with the migration of that image: the hook fails, and the Service stays.
+        # Switched all the same: the hook that moves the fence is of that image too, fails, and the Service stays.
         release.upgrade({"slots": {"active": other}, "hooks": {"migrate": {"enabled": True}}}, wait=False, timeout=25, check=False)
         selected = cluster.get("-n", release.space, "service", "detection-api")["spec"]["selector"]["slot"]
         want(selected == active, f"the Service selects {selected}")
@@ -149,7 +149,7 @@ def bad_green(world, tag, sign):
     want(pods.least_ready(active) >= 3, f"{active} had {pods.least_ready(active)} ready pods")
     release.values["slots"]["active"] = active
     release.baseline()
-    return f"{reason}; 0 answers of {other}, also when the same commit names it active (its migration fails, Service and fence stay); {load.figures()}"
+    return f"{reason}; 0 answers of {other}, also when the same commit names it active (its hooks fail: Service and fence stay); {load.figures()}"
 
 
 def waiting_reason(release, slot, sign):

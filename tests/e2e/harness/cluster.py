@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -87,6 +88,20 @@ class Cluster:
     def boot(self, node):
         run(LOCAL, "boot", node.removeprefix("kube-"), timeout=120)
         self.kubectl("wait", "--for=condition=Ready", f"node/{node}", "--timeout=90s")
+
+    def kill_processes(self, pod_uid, program):
+        """SIGKILL to the processes of a pod that run this program; the nodes' processes are this machine's."""
+        killed = 0
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                command = (folder / "cmdline").read_bytes().split(b"\0")[0].decode()
+                if command == program and pod_uid in (folder / "cgroup").read_text(encoding="ascii"):
+                    os.kill(int(folder.name), signal.SIGKILL)
+                    killed += 1
+            except OSError:
+                continue  # it has ended meanwhile
+        if killed == 0:
+            raise Failure(f"no process {program} of the pod {pod_uid} was found")
 
     def only_ours(self, why):
         if not self.ours:

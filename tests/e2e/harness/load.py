@@ -67,6 +67,15 @@ class Load:
     def failures(self):
         return [failure for result in self.results for failure in result["failures"]]
 
+    @property
+    def problems(self):
+        """-> words: how often each thing went wrong."""
+        counts = {}
+        for result in self.results:
+            for words, count in result["problems"].items():
+                counts[words] = counts.get(words, 0) + count
+        return ", ".join(f"{count} x {words}" for words, count in sorted(counts.items(), key=lambda item: -item[1])[:5]) or "nothing"
+
     def slot(self, name):
         """-> (first answer, last answer, number) of a slot over both clients; None when it gave none."""
         seen = [result["slots"][name] for result in self.results if name in result["slots"]]
@@ -81,4 +90,4 @@ class Load:
 
     def want_none_failed(self):
         if self.failed:
-            raise Failure(f"{self.figures()}; first: {self.failures[:4]}")
+            raise Failure(f"{self.figures()}; {self.problems}; first: {self.failures[:2]}")
