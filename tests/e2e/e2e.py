@@ -71,7 +71,7 @@ def arguments():
     parser.add_argument("--list", action="store_true", help="the names of the tests and what each shows")
     parser.add_argument("--keep", action="store_true", help="leave the cluster and what is in it")
     parser.add_argument("--requests", type=int, help="of the switch (default 100,000; --quick: 6,000)")
-    parser.add_argument("--rate", type=float, default=300, help="requests a second of the switch, both clients together (default 300)")
+    parser.add_argument("--rate", type=float, default=400, help="requests a second of the switch, both clients together (default 400)")
     parser.add_argument("--service", type=pathlib.Path, metavar="FOLDER", help="take this build of image/build --name localhost/detection-api:e2e; default: build it")
     parser.add_argument("--images", action="store_true", help="make the images, print where they are, and end")
     parser.add_argument("--image-prefix", default="localhost", help="where a foreign cluster pulls the images from")
