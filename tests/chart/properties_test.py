@@ -110,6 +110,11 @@ class Profiles(unittest.TestCase):
                     self.assertEqual(len(found), wanted, f"{profile}: {key}")
                     self.assertFalse([labels for labels in others if selector.items() <= labels.items()], f"{profile}: {key} takes a job")
 
+    def test_every_template_has_unit_tests(self):
+        suites = "".join(path.read_text(encoding="utf-8") for path in CHART.glob("tests/*_test.yaml"))
+        for path in CHART.glob("templates/**/*.yaml"):
+            self.assertIn(str(path.relative_to(CHART)), suites)
+
     def test_the_environments_are_these(self):
         self.assertEqual(PROFILES, ["airgap", "dev", "edge", "prod", "staging"])
         self.assertEqual(sorted(path.name for path in (ROOT / "kubernetes/manifests").iterdir()), PROFILES)
