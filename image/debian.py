@@ -89,8 +89,14 @@ def must_be_unchanged(path: str) -> None:
 
 
 def status(name: str) -> str:
-    """The paragraph of the package database that vulnerability scanners read from var/lib/dpkg/status.d."""
-    return output("dpkg-query", "-s", name)
+    """What vulnerability scanners read from var/lib/dpkg/status.d. Other fields may differ between machines that have
+    the same package: the priority is the archive's, not the package's."""
+    this = package(name)
+    source = this.source if this.source_version == this.version else f"{this.source} ({this.source_version})"
+    return (
+        f"Package: {this.name}\nStatus: install ok installed\nMaintainer: {this.maintainer}\n"
+        f"Architecture: {this.architecture}\nSource: {source}\nVersion: {this.version}\n"
+    )
 
 
 def copyright_file(name: str) -> pathlib.Path | None:

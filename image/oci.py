@@ -19,6 +19,7 @@ class Settings:
     architecture: str
     epoch: int
     config: dict
+    compression: int = 6
 
 
 def plain(info: tarfile.TarInfo, epoch: int) -> tarfile.TarInfo:
@@ -64,7 +65,7 @@ def write(root: pathlib.Path, layout: pathlib.Path, archive: pathlib.Path, setti
     image = Layout(layout)
     created = datetime.datetime.fromtimestamp(settings.epoch, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     tar = tar_of(root, settings.epoch)
-    layer = image.blob("layer.v1.tar+gzip", gzip.compress(tar, 6, mtime=0))
+    layer = image.blob("layer.v1.tar+gzip", gzip.compress(tar, settings.compression, mtime=0))
     config = image.blob(
         "config.v1+json",
         as_json(

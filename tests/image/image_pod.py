@@ -73,7 +73,7 @@ class Pod:
 
     def __init__(self, work: pathlib.Path, image: pathlib.Path) -> None:
         self.work, self.root, self.data, self.etc = work, work / "root", work / "data", work / "etc"
-        verify.extract(image, self.root)
+        self.config = verify.extract(image, self.root)["config"]
         self.data.mkdir()
         os.chown(self.data, 0, UID)
         self.data.chmod(0o2775)  # an emptyDir with fsGroup
@@ -82,9 +82,9 @@ class Pod:
     def command(self, *arguments: str, env: dict | None = None) -> list:
         whole: list = [verify.SANDBOX, self.root, "--bind", f"{self.data}:/var/lib/detection"]
         whole += ["--bind", f"{self.etc}:/etc/detection:ro", "--bind", "/etc/hosts:/etc/hosts:ro"]
-        for item in {"SQLITE_TMPDIR": "/var/lib/detection", **(env or {})}.items():
-            whole += ["--env", "=".join(item)]
-        return [*whole, "--", "/detection-api", *arguments]
+        for item in [*self.config["Env"], *("=".join(item) for item in (env or {}).items())]:
+            whole += ["--env", item]
+        return [*whole, "--", *self.config["Entrypoint"], *arguments]
 
     def run(self, *arguments: str, env: dict | None = None) -> subprocess.CompletedProcess:
         return subprocess.run(self.command(*arguments, env=env), capture_output=True, text=True, timeout=60)

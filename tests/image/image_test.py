@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Tests of the image that image/build makes.
 
-usage: image_test.py same BINARY | runs FOLDER
+usage: image_test.py same BINARY | refuses FOLDER | runs FOLDER
   same BINARY  two builds in different folders give one digest and one archive; Dockerfile says what image/build says
+  refuses FOLDER  `image/build --verify` finds each fault that is put into the image in FOLDER
   runs FOLDER  starts the image in FOLDER as a restricted pod does: SQLite and a TAK server over TLS, PostgreSQL over TLS
 Exit 0: good, 1: not, 77: cannot be tested here (the reason is the last line).
 """
@@ -21,6 +22,7 @@ sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "image"))
 # pylint: disable=wrong-import-position
+import image_faults
 import image_pod
 import verify
 
@@ -79,11 +81,11 @@ def main() -> int:
     if sys.argv[1:2] in (["-h"], ["--help"]):
         print(__doc__)
         return 0
-    if len(sys.argv) != 3 or sys.argv[1] not in ("same", "runs"):
+    steps = {"same": same, "refuses": image_faults.refuses, "runs": image_pod.runs}
+    if len(sys.argv) != 3 or sys.argv[1] not in steps:
         print(__doc__, file=sys.stderr)
         return 2
-    path = pathlib.Path(sys.argv[2]).resolve()
-    return same(path) if sys.argv[1] == "same" else image_pod.runs(path)
+    return steps[sys.argv[1]](pathlib.Path(sys.argv[2]).resolve())
 
 
 if __name__ == "__main__":
