@@ -11,6 +11,7 @@ import importlib
 import os
 import pathlib
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -174,6 +175,7 @@ Written by `tests/e2e/e2e.py` at the end of a full run (`./test e2e`); what each
 
 def main():
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the cluster is taken down on the way out
     if options.list:
         for name, nodes, quick, function in cases.TESTS:
             say(f"{name:14} {nodes} nodes  {'quick' if quick else '     '}  {' '.join((function.__doc__ or '').split())}")

@@ -40,6 +40,7 @@ def switch(world):
             release.upgrade(warm, wait=False)
             release.settled(3, 3, 120)
             time.sleep(20)
+        smoke = release.smoke(new)
         commit = time.time()
         release.upgrade({"slots": {"active": new}}, wait=False)
         seen = until(30, f"the Service selects {new}", lambda: service_moved(services, new), pause=0.1)
@@ -64,7 +65,7 @@ def switch(world):
     at_taky = world.peers.all_at_taky(load.runs)
     want(at_taky["twice"] == 0, f"{at_taky['twice']} events came to taky twice")
     answers = {slot: load.slot(slot)[2] for slot in (old, new)}
-    return (f"{load.figures()}; commit to Service {seen - commit:.1f} s, first {new} answer {max(first, 0):.2f} s after the Service's update was seen, "
+    return (f"{load.figures()}; smoke of {new}: {smoke}; commit to Service {seen - commit:.1f} s, first {new} answer {max(first, 0):.2f} s after the Service's update was seen, "
             f"last {old} answer {last:.1f} s after it (kept connections; {old} was told to go at {final - seen:.1f} s and was gone at {gone - seen:.1f} s); "
             f"/health named {old} {answers[old]:,} and {new} {answers[new]:,} times; all {load.total('acknowledged'):,} at taky, none twice; fence moved with it")
 

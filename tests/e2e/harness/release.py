@@ -122,6 +122,12 @@ class Release:
                                     "/etc/detection/jwt/secret_key", "--subject", "e2e", "--scope", "detections:write detections:read audit:read", "--ttl", "12h")
         return made.strip()
 
+    def smoke(self, slot):
+        """The gate before a switch, in a pod of the slot that is to get the traffic. -> its last line"""
+        said = self.cluster.kubectl("-n", self.space, "exec", f"deployment/detection-api-{slot}", "--", "/detection-api", "smoke", "--url", "http://127.0.0.1:8000",
+                                    "--metrics-url", "http://127.0.0.1:9100", "--jwt-key-file", "/etc/detection/jwt/secret_key", "--expect-slot", slot)
+        return said.strip().splitlines()[-1]
+
     def metrics(self, pod):
         """-> {series as written: value} of one pod, as a scrape reads them."""
         status, text, _ = self.peers.http("scraper", f"http://{pod['status']['podIP']}:9100/metrics")
