@@ -80,7 +80,7 @@ class Load:
         self.began = time.time() + 0.2
         self.statuses, self.failures, self.unacknowledged = {}, [], []
         self.failed = self.answered = self.lost = self.posted = self.spooled = 0
-        self.connections, self.last_failure, self.problems = 0, 0.0, {}
+        self.connections, self.problems, self.failed_at = 0, {}, {}
         self.latencies, self.slots = [], {}
 
     def request(self, kind, number, last):
@@ -167,7 +167,8 @@ class Load:
                     self.slots[slot][2] += 1
                 return
             self.failed += attempt == 0
-            self.last_failure = now
+            second = int(now - self.began)
+            self.failed_at[second] = self.failed_at.get(second, 0) + 1
             kept = f"{kind}: {problem[:60]}"
             if kept in self.problems or len(self.problems) < 20:
                 self.problems[kept] = self.problems.get(kept, 0) + 1
@@ -190,7 +191,7 @@ class Load:
             "connections": self.connections, "began": self.began, "seconds": round(took, 2), "per_second": round(self.next / took, 1),
             "p50_ms": percentile(0.5), "p99_ms": percentile(0.99), "max_ms": round(1000 * ordered[-1], 1),
             "slots": {name: {"first": first, "last": last, "answers": answers} for name, (first, last, answers) in self.slots.items()},
-            "failures": self.failures, "last_failure": self.last_failure, "problems": self.problems}
+            "failures": self.failures, "failed_at": self.failed_at, "problems": self.problems}
 
     def run(self):
         threads = [threading.Thread(target=self.work, daemon=True) for _ in range(self.options.workers)]

@@ -76,6 +76,15 @@ class Load:
                 counts[words] = counts.get(words, 0) + count
         return ", ".join(f"{count} x {words}" for words, count in sorted(counts.items(), key=lambda item: -item[1])[:5]) or "nothing"
 
+    def failed_when(self, since):
+        """-> words: how many attempts failed in each ten seconds from then on."""
+        counts = {}
+        for result in self.results:
+            for second, count in result["failed_at"].items():
+                span = int((result["began"] + int(second) - since) // 10) * 10
+                counts[span] = counts.get(span, 0) + count
+        return ", ".join(f"{count} at {span}-{span + 10} s" for span, count in sorted(counts.items())) or "none"
+
     def slot(self, name):
         """-> (first answer, last answer, number) of a slot over both clients; None when it gave none."""
         seen = [result["slots"][name] for result in self.results if name in result["slots"]]
