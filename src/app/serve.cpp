@@ -154,8 +154,11 @@ class Server {
     queue_watch_->start();
     release_watch_ = std::make_unique<ReleaseWatch>(
         *store_, configuration_.text("slot"),
-        [pointers = courier_pointers()] {
+        [this, pointers = courier_pointers()] {
           for (auto* courier : pointers) courier->wake();
+          // What a Service sends elsewhere now would stay here on the connections that stand.
+          const auto release = store_->status().release;
+          service_->keep_connections(!release.active_slot || *release.active_slot == release.slot);
         },
         metrics_, log_);
     release_watch_->start();

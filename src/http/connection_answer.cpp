@@ -54,7 +54,8 @@ bool Connection::keeps_serving() const {
 }
 
 bool Connection::keeps_alive() const {
-  return keep_alive_ && keeps_serving();
+  return keep_alive_ && keeps_serving() &&
+         (port_ != Port::kApi || loop_.state().keeps_connections.load(std::memory_order_relaxed));
 }
 
 void Connection::append_status(unsigned status) {

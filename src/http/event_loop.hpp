@@ -37,7 +37,8 @@ struct ServerState {
   std::array<std::atomic<std::size_t>, 2> connections{};  ///< by Port
   std::atomic<std::size_t> large_body_bytes{0};
   std::atomic<bool> draining{false};
-  std::unique_ptr<TlsCredentials> tls{};  ///< of the API port, or none
+  std::atomic<bool> keeps_connections{true};  ///< of the API port
+  std::unique_ptr<TlsCredentials> tls{};      ///< of the API port, or none
 
   ServerState();
   ~ServerState();

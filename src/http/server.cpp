@@ -165,6 +165,8 @@ class LoopServer final : public Server {
     for (const auto& loop : loops_) loop->end_streams();
   }
 
+  void keep_connections(bool keep) override { state_.keeps_connections.store(keep, std::memory_order_relaxed); }
+
   void stop(milliseconds grace) override {
     begin_drain();
     const auto by = steady_clock::now() + grace;

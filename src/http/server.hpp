@@ -42,6 +42,8 @@ class Server {
   [[nodiscard]] virtual Endpoint endpoint(Port port) const = 0;
   /// Answers carry Connection: close from now on; streams end.
   virtual void begin_drain() = 0;
+  /// False: each connection of the API port ends with its next answer, until it is true again.
+  virtual void keep_connections(bool keep) = 0;
   virtual void stop(std::chrono::milliseconds grace) = 0;
   /// Since each thread's loop last turned, the longest.
   [[nodiscard]] virtual std::chrono::milliseconds longest_silence() const = 0;

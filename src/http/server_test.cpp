@@ -485,6 +485,19 @@ TEST_F(ServerTest, AnswersSayCloseWhileDraining) {
   EXPECT_EQ(fresh.ask(get("/echo"))->status, 200);
 }
 
+TEST_F(ServerTest, ConnectionsEndWithTheirNextAnswerWhileTheyAreNotKept) {
+  start();
+  auto c = client();
+  ASSERT_TRUE(c.ask(get("/echo")));
+  server_->keep_connections(false);
+  EXPECT_EQ(c.ask(get("/echo"))->header("Connection"), "close");
+  EXPECT_TRUE(c.closed());
+  server_->keep_connections(true);
+  auto fresh = client();
+  EXPECT_EQ(fresh.ask(get("/echo"))->header("Connection"), "");
+  EXPECT_EQ(fresh.ask(get("/echo"))->status, 200);
+}
+
 TEST_F(ServerTest, PortInUseIsNamed) {
   start();
   const auto taken = server_->endpoint(Port::kApi);

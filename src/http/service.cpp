@@ -65,6 +65,10 @@ class HttpService final : public Service {
     if (server_) server_->begin_drain();
   }
 
+  void keep_connections(bool keep) override {
+    if (server_) server_->keep_connections(keep);
+  }
+
   void stop(milliseconds grace) override {
     begin_drain();
     state_.audit_check.give_up();

@@ -96,6 +96,9 @@ class Service {
   [[nodiscard]] virtual Endpoint metrics_endpoint() const = 0;
   /// /ready says 503 from now on; requests are still served, with Connection: close.
   virtual void begin_drain() = 0;
+  /// False: API connections end with their next answer (a release slot that has lost its traffic), until it is true
+  /// again.
+  virtual void keep_connections(bool keep) = 0;
   /// Stops accepting, finishes what is in flight (at most `grace`), closes and joins. Idempotent.
   virtual void stop(std::chrono::milliseconds grace) = 0;
 };
