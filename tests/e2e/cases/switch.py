@@ -59,6 +59,7 @@ def switch(world):
     want(all(result["requests"] >= 0.45 * load.total("requests") for result in load.results), f"not half of each kind: {load.figures()}")
     first, last = load.slot(new)[0] - seen, load.slot(old)[1] - seen
     want(first <= 2, f"the first answer of {new} came {first:.2f} s after the Service's update")
+    want(last <= 10, f"{old} still answered {last:.1f} s after it: kept connections stay there")
     want(first > -0.5, f"{new} answered {-first:.2f} s before the Service's update was seen")
     want(pods.least_ready(new, seen) >= 3,
          f"{new} had fewer than three ready pods after the switch")
@@ -66,7 +67,7 @@ def switch(world):
     want(at_taky["twice"] == 0, f"{at_taky['twice']} events came to taky twice")
     answers = {slot: load.slot(slot)[2] for slot in (old, new)}
     return (f"{load.figures()}; smoke of {new}: {smoke}; commit to Service {seen - commit:.1f} s, first {new} answer {max(first, 0):.2f} s after the Service's update was seen, "
-            f"last {old} answer {last:.1f} s after it (kept connections; {old} was told to go at {final - seen:.1f} s and was gone at {gone - seen:.1f} s); "
+            f"last {old} answer {last:.1f} s after it, on a kept connection; {old} was told to go at {final - seen:.1f} s and was gone at {gone - seen:.1f} s; "
             f"/health named {old} {answers[old]:,} and {new} {answers[new]:,} times; all {load.total('acknowledged'):,} at taky, none twice; fence moved with it")
 
 
