@@ -9,8 +9,12 @@
 #include <random>
 
 #include "contract/store_contract.hpp"
+#include "store/spool/payload.hpp"
+#include "store/spool/spool_file.hpp"
 #include "store/spool/spool_test_support.hpp"
+#include "store/sql/digest.hpp"
 #include "store/sqlite/engine.hpp"
+#include "store/sqlite/sqlite_connection.hpp"
 
 namespace detection::store::spool {
 namespace {
@@ -125,6 +129,45 @@ TEST_F(SpoolTest, AWrongConfigurationOfThePrimaryStopsTheStart) {
   ASSERT_FALSE(store);
   EXPECT_EQ(store.error().code, ErrorCode::kConfiguration);
   EXPECT_EQ(store.error().detail, "the schema is newer");
+}
+
+TEST_F(SpoolTest, ABitThatChangedOnTheDiskIsKeptForAPersonAndNotSentAsAPosition) {
+  open_in(Weather::kAway);
+  put_spooled(1, 3);
+  store_.reset();
+  auto item = sample(2);
+  item.located.fix.position.lat_deg += 8;
+  const auto moved = encode(item);
+  {
+    auto db = sqlite::open_database(options_.directory / kFileName, sqlite::Access::kCreate);
+    ASSERT_TRUE(db);
+    const auto hex = sql::hex(std::span(reinterpret_cast<const std::uint8_t*>(moved.data()), moved.size()));
+    ASSERT_TRUE(db->execute("UPDATE spooled SET payload = x'" + hex + "' WHERE number = 2"));
+  }
+  open_in(Weather::kAway);
+  EXPECT_FALSE(store().find(sample_id(2)));
+  database_->set(Weather::kFine);
+  ASSERT_TRUE(becomes_empty());
+  const std::vector expected{sample_id(1), sample_id(3)};
+  EXPECT_EQ(stored_ids(), expected);
+  EXPECT_EQ(status().conflicts, 1);
+}
+
+TEST_F(SpoolTest, AFileOfTheVersionBeforeHasNoSumsAndIsHandedOverAllTheSame) {
+  open_in(Weather::kAway);
+  put_spooled(1, 3);
+  store_.reset();
+  {
+    auto db = sqlite::open_database(options_.directory / kFileName, sqlite::Access::kCreate);
+    ASSERT_TRUE(db);
+    ASSERT_TRUE(db->execute("ALTER TABLE spooled DROP COLUMN payload_sha256"));
+  }
+  open_in(Weather::kAway);
+  put_spooled(4, 5);
+  database_->set(Weather::kFine);
+  ASSERT_TRUE(becomes_empty());
+  EXPECT_EQ(stored_ids(), sample_ids(1, 5));
+  EXPECT_EQ(status().conflicts, 0);
 }
 
 TEST_F(SpoolTest, AFolderThatCannotBeUsedIsSaidAtTheStart) {
