@@ -265,10 +265,10 @@ Result<std::optional<SpooledItem>> SpoolFile::find(const Uuid& id) {
   return item_of(q);
 }
 
-Result<std::vector<SpooledItem>> SpoolFile::oldest(std::size_t limit, std::int64_t bytes_most) {
+Result<std::vector<SpooledItem>> SpoolFile::oldest(std::int64_t after, std::size_t limit, std::int64_t bytes_most) {
   std::vector<SpooledItem> items;
-  auto q = impl_->db.query("SELECT " SPOOL_ITEM_COLUMNS " FROM spooled ORDER BY number LIMIT ?");
-  q.bind(static_cast<std::int64_t>(limit));
+  auto q = impl_->db.query("SELECT " SPOOL_ITEM_COLUMNS " FROM spooled WHERE number > ? ORDER BY number LIMIT ?");
+  q.bind(after).bind(static_cast<std::int64_t>(limit));
   for (std::int64_t bytes = 0; bytes < bytes_most;) {
     auto row = q.step();
     if (!row) return std::unexpected(std::move(row.error()));
