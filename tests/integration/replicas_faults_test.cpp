@@ -154,6 +154,16 @@ TEST_F(DatabaseFaults, OneThatIsReadOnly) {
   expect_recovery();
 }
 
+TEST_F(DatabaseFaults, OneWithoutItsTablesAsInTheMidstOfARestore) {
+  make();
+  replicas_->start();
+  post(5);
+  sql("ALTER TABLE detection RENAME TO detection_elsewhere");
+  expect_spooling({"has not the tables"});
+  sql("ALTER TABLE detection_elsewhere RENAME TO detection");
+  expect_recovery();
+}
+
 TEST_F(DatabaseFaults, APasswordThatWasChanged) {
   const TempDir folder;
   write_file(folder.path() / "username", "postgres\n");

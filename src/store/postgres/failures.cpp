@@ -35,7 +35,8 @@ constexpr std::array kKinds{
     Kind{"3D000", Trouble::kConfiguration, kAway, true, "the server has no database of that name"},
     Kind{"40", Trouble::kBusy, kAway, false, "another transaction of the database was in the way; try again"},
     Kind{"42501", Trouble::kRefused, kAway, false, "the database's role has no right to do this"},
-    Kind{"42", Trouble::kRefused, ErrorCode::kInternal, false, "the store refused a statement"},
+    // Never a record's fault: the statements are ours, and the tables are not what they were made for.
+    Kind{"42", Trouble::kRefused, kAway, false, "the database has not the tables that this program needs"},
     Kind{"53100", Trouble::kFull, ErrorCode::kCapacityExceeded, false, "no room is left on the disk of the database"},
     Kind{"53200", Trouble::kFull, kAway, false, "the database has no memory left"},
     Kind{"53300", Trouble::kFull, kAway, true, "the database takes no more connections"},

@@ -32,7 +32,8 @@ TEST(Failures, AreClassedBySqlstate) {
   expect("40001", kStoreUnavailable, Trouble::kBusy, false);
   expect("40P01", kStoreUnavailable, Trouble::kBusy, false);
   expect("42501", kStoreUnavailable, Trouble::kRefused, false);
-  expect("42P01", kInternal, Trouble::kRefused, false);
+  expect("42P01", kStoreUnavailable, Trouble::kRefused, false);
+  expect("42703", kStoreUnavailable, Trouble::kRefused, false);
   expect("55P03", kStoreUnavailable, Trouble::kTooSlow, false);
   expect("57014", kStoreUnavailable, Trouble::kTooSlow, false);
   expect("57P01", kStoreUnavailable, Trouble::kUnreachable, true);
