@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
   cat <<'USAGE'
-usage: scripts/setup.sh [--check] [build|test|run ...]
+usage: scripts/setup.sh [--check] [build|test|run|image ...]
   Installs what is missing of scripts/packages/*.txt with apt-get (as root, or by sudo); without a name: all of them.
   --check  install nothing; list what is missing, exit 1 when something is
 USAGE
@@ -16,7 +16,7 @@ check_only=
 purposes=()
 for argument in "$@"; do
   case $argument in
-    build | test | run) purposes+=("$argument") ;;
+    build | test | run | image) purposes+=("$argument") ;;
     --check) check_only=1 ;;
     -h | --help) usage && exit 0 ;;
     *)
@@ -26,7 +26,7 @@ for argument in "$@"; do
       ;;
   esac
 done
-((${#purposes[@]} > 0)) || purposes=(build test run)
+((${#purposes[@]} > 0)) || purposes=(build test run image)
 
 command -v dpkg-query >/dev/null ||
   die "this set-up knows Debian 12; elsewhere install the counterparts of scripts/packages/*.txt yourself"
