@@ -1,10 +1,6 @@
 # Flags of every target of ours, by build kind.
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor -Wswitch-enum -Werror)
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
-# __FILE__ names a source as the tree does, wherever the tree lies and whether ccache made its path relative or not:
-# two builds of a commit are the same file.
-file(RELATIVE_PATH up ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR})
-add_compile_options(-ffile-prefix-map=${CMAKE_BINARY_DIR}/=build/ -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${up}=)
 if(DETECTION_OPTIMISATION)
   add_compile_options(${DETECTION_OPTIMISATION})
 endif()
@@ -21,6 +17,10 @@ if(DETECTION_LTO)
   add_link_options(-flto=auto)
 endif()
 if(DETECTION_HARDENING)
+  # __FILE__ names a source as the tree does, wherever the tree lies and whether ccache made its path relative or not:
+  # two builds of a commit are the same file.
+  file(RELATIVE_PATH up ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR})
+  add_compile_options(-ffile-prefix-map=${CMAKE_BINARY_DIR}/=build/ -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${up}=)
   # glibc's own _FORTIFY_SOURCE needs an optimised build.
   add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

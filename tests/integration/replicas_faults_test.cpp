@@ -154,6 +154,27 @@ TEST_F(DatabaseFaults, OneThatIsReadOnly) {
   expect_recovery();
 }
 
+TEST_F(DatabaseFaults, OneWithoutItsTablesAsInTheMidstOfARestore) {
+  make();
+  replicas_->start();
+  post(5);
+  sql("ALTER TABLE detection RENAME TO detection_elsewhere");
+  expect_spooling({"has not the tables"});
+  sql("ALTER TABLE detection_elsewhere RENAME TO detection");
+  expect_recovery();
+}
+
+TEST_F(DatabaseFaults, ARuleOfItsAdministratorThatForbidsWriting) {
+  make();
+  replicas_->start();
+  post(5);
+  sql("CREATE FUNCTION not_now() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not now''; END'");
+  sql("CREATE TRIGGER not_now BEFORE INSERT ON detection FOR EACH STATEMENT EXECUTE FUNCTION not_now()");
+  expect_spooling({"a rule of the database forbids it"});
+  sql("DROP TRIGGER not_now ON detection");
+  expect_recovery();
+}
+
 TEST_F(DatabaseFaults, APasswordThatWasChanged) {
   const TempDir folder;
   write_file(folder.path() / "username", "postgres\n");

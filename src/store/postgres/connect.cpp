@@ -52,6 +52,8 @@ std::string session_settings(const ConnectOptions& options) {
                         options.statement_time + kAfterOurs) +  // Before our own end, which would close the connection.
                     set("lock_timeout", options.statement_time * 3 / 4) +
                     set("idle_in_transaction_session_timeout", options.idle_in_transaction) +
+                    // Ours are kept: one that an administrator's limit ended would show at the next detection.
+                    "SET idle_session_timeout = 0;" +
                     // A statement whose client has gone holds its locks no longer than this.
                     set("client_connection_check_interval", kAfterOurs) +
                     set("tcp_user_timeout", options.statement_time) +

@@ -78,6 +78,7 @@ class PostgresSession : public testing::OneServer {};
 TEST_F(PostgresSession, HasItsSettings) {
   ask_server("ALTER DATABASE " + name_ + " SET synchronous_commit = off");
   ask_server("ALTER DATABASE " + name_ + " SET search_path = elsewhere");
+  ask_server("ALTER DATABASE " + name_ + " SET idle_session_timeout = 60000");
   options_.application_name = "a test";
   options_.statement_time = std::chrono::milliseconds(4'000);
   reconnect();
@@ -86,6 +87,7 @@ TEST_F(PostgresSession, HasItsSettings) {
                                                                 {"statement_timeout", "4500ms"},
                                                                 {"lock_timeout", "3s"},
                                                                 {"idle_in_transaction_session_timeout", "2s"},
+                                                                {"idle_session_timeout", "0"},
                                                                 {"client_encoding", "UTF8"},
                                                                 {"TimeZone", "UTC"},
                                                                 {"application_name", "a test"},

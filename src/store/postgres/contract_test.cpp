@@ -86,6 +86,33 @@ TEST(PostgresContract, ACommitReadsNoWholeTableOfANewDatabase) {
   EXPECT_LT(std::stol(read[0][0]), 10'000) << "each of 150 commits read all that was there: about 220,000 rows";
 }
 
+// As after a failover to a server whose clock is behind.
+TEST(PostgresContract, ALeaseThatIsLongerThanLeasesAreEndsInTime) {
+  if (const auto why = PostgresServer::unavailable()) GTEST_SKIP() << "SKIPPED, NOT TESTED: " << *why;
+  PostgresPlace place;
+  {
+    auto store = place.open();
+    ASSERT_TRUE(store) << store.error().detail;
+    ASSERT_TRUE((*store)->open_sink("tak"));
+    std::vector<Acceptance> items;
+    items.push_back(sample(1));
+    ASSERT_FALSE(commit(**store, std::move(items))->error);
+    ASSERT_TRUE(integration::wait_until(std::chrono::seconds(30), [&] {
+      const auto claim = (*store)->claim("tak", 1);
+      return claim && !claim->items.empty();
+    }));
+  }
+  Server::get().ask_newest(
+      "UPDATE sink_lease SET holder = 'a killed one', until = clock_timestamp() + interval '10 minutes'");
+  auto store = place.open();
+  ASSERT_TRUE(store) << store.error().detail;
+  ASSERT_TRUE((*store)->open_sink("tak"));
+  EXPECT_TRUE(integration::wait_until(std::chrono::seconds(30), [&] {
+    const auto claim = (*store)->claim("tak", 1);
+    return claim && !claim->items.empty();
+  }));
+}
+
 INSTANTIATE_TEST_SUITE_P(Postgres, StoreContract, ::testing::ValuesIn(engines()), engine_name);
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(StoreContract);
 

@@ -24,7 +24,10 @@ TEST(Failures, AreClassedBySqlstate) {
   expect("53200", kStoreUnavailable, Trouble::kFull, false);
   expect("53300", kStoreUnavailable, Trouble::kFull, true);
   expect("58030", kStoreUnavailable, Trouble::kUnreachable, false);
-  expect("23505", kInternal, Trouble::kRefused, false);
+  expect("23502", kInternal, Trouble::kRefused, false);
+  expect("23503", kStoreUnavailable, Trouble::kRefused, false);
+  expect("23505", kStoreUnavailable, Trouble::kRefused, false);
+  expect("P0001", kStoreUnavailable, Trouble::kRefused, false);
   expect("23514", kInternal, Trouble::kRefused, false);
   expect("22P02", kInternal, Trouble::kRefused, false);
   expect("25006", kStoreUnavailable, Trouble::kReadOnly, false);
@@ -32,7 +35,8 @@ TEST(Failures, AreClassedBySqlstate) {
   expect("40001", kStoreUnavailable, Trouble::kBusy, false);
   expect("40P01", kStoreUnavailable, Trouble::kBusy, false);
   expect("42501", kStoreUnavailable, Trouble::kRefused, false);
-  expect("42P01", kInternal, Trouble::kRefused, false);
+  expect("42P01", kStoreUnavailable, Trouble::kRefused, false);
+  expect("42703", kStoreUnavailable, Trouble::kRefused, false);
   expect("55P03", kStoreUnavailable, Trouble::kTooSlow, false);
   expect("57014", kStoreUnavailable, Trouble::kTooSlow, false);
   expect("57P01", kStoreUnavailable, Trouble::kUnreachable, true);

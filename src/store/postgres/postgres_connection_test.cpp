@@ -221,23 +221,24 @@ TEST_F(PostgresStatements, AParameterThatIsNotThereIsRefused) {
 
 TEST_F(PostgresStatements, ConstraintsRefuseWithoutNamesAndValues) {
   ASSERT_OK(db_.execute("INSERT INTO t (id, s) VALUES (1, 'secret')"));
-  const auto expect = [&](const std::string& sql, std::string_view sqlstate) {
+  const auto expect = [&](const std::string& sql, std::string_view sqlstate, ErrorCode code = ErrorCode::kInternal) {
     const auto done = db_.execute(sql);
     ASSERT_FALSE(done) << sql;
-    EXPECT_EQ(done.error().code, ErrorCode::kInternal) << done.error().detail;
+    EXPECT_EQ(done.error().code, code) << done.error().detail;
     EXPECT_EQ(connection_->sqlstate(), sqlstate);
     EXPECT_EQ(connection_->trouble(), Trouble::kRefused);
     for (const auto* word : {"secret", "small", "t_pkey", "77"}) EXPECT_THAT(done.error().detail, Not(HasSubstr(word)));
     EXPECT_FALSE(connection_->broken());
   };
-  expect("INSERT INTO t (id, s) VALUES (1, 'secret')", "23505");
+  // No fault of a record.
+  expect("INSERT INTO t (id, s) VALUES (1, 'secret')", "23505", ErrorCode::kStoreUnavailable);
+  expect("INSERT INTO small (of) VALUES (77)", "23503", ErrorCode::kStoreUnavailable);
+  expect("SELECT secret", "42703", ErrorCode::kStoreUnavailable);
+  expect("DO $$ BEGIN RAISE EXCEPTION 'secret'; END $$", "P0001", ErrorCode::kStoreUnavailable);
   expect("INSERT INTO t (id) VALUES (NULL)", "23502");
   expect("INSERT INTO small (n) VALUES (77)", "23514");
-  expect("INSERT INTO small (of) VALUES (77)", "23503");
   expect("INSERT INTO small (n) VALUES (77777777777)", "22003");
   expect("INSERT INTO small (n) VALUES ('secret')", "22P02");
-  expect("SELECT secret", "42703");
-  expect("DO $$ BEGIN RAISE EXCEPTION 'secret'; END $$", "P0001");
 }
 
 TEST_F(PostgresStatements, LargeValuesAndResultsPass) {

@@ -82,7 +82,7 @@ TEST_F(PostgresTransactions, ADeferredConstraintFailsTheCommitForSure) {
   ASSERT_OK(db_.execute("INSERT INTO t (id, r) VALUES (1, 1), (2, 1)"));
   const auto done = connection_->commit();
   ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().code, ErrorCode::kInternal);
+  EXPECT_EQ(done.error().code, ErrorCode::kStoreUnavailable);
   EXPECT_FALSE(connection_->commit_in_doubt());
   EXPECT_FALSE(db_.in_transaction());
 }
@@ -185,7 +185,7 @@ TEST_F(PostgresCopy, ARowThatIsRefusedRefusesAll) {
   for (std::int64_t id = 1; id <= 20'000; ++id) add(id == 100 ? 1 : id);
   const auto done = connection_->copy_in(kCopy, *rows_.finish());
   ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().code, ErrorCode::kInternal);
+  EXPECT_EQ(done.error().code, ErrorCode::kStoreUnavailable);
   EXPECT_EQ(connection_->sqlstate(), "23505");
   EXPECT_FALSE(connection_->broken());
   EXPECT_EQ(**db_.integer("SELECT count(*) FROM t"), 0);

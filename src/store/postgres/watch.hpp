@@ -66,6 +66,7 @@ class Watch final : public sql::SinkLeases {
   void look_once(std::optional<sql::Database>& db);
   [[nodiscard]] Result<void> look(sql::Database& db);
   [[nodiscard]] Result<void> renew(sql::Database& db);
+  [[nodiscard]] static Result<void> shorten_leases(sql::Database& db);
   [[nodiscard]] Result<void> look_at_leases(sql::Database& db, bool& freed);
   void give_up(sql::Database& db, bool all);
   [[nodiscard]] bool open_to(const std::optional<std::string>& active) const {

@@ -105,6 +105,7 @@ void Replay::run() {
 }
 
 void Replay::turn() {
+  if (handed_.up_to != 0) take_out();
   if (audit_due_ && primary_.complete()) audit_conflicts();
   if (gate_.direct()) return idle();
   if (auto there = primary_.bring(); !there) {
@@ -132,7 +133,7 @@ void Replay::turn() {
 void Replay::idle() {
   std::unique_lock lock(mutex_);
   const auto called = [this] { return called_ || drain_until_; };
-  if (audit_due_)
+  if (audit_due_ || handed_.up_to != 0)
     wake_.wait_for(lock, limits::kRetryMost, called);
   else
     wake_.wait(lock, called);
@@ -178,7 +179,7 @@ bool Replay::hold_is_over() const {
 }
 
 Replay::Step Replay::step() {
-  auto items = reader_.oldest(batch_items_, limits::kReplayBytes);
+  auto items = reader_.oldest(handed_.up_to, batch_items_, limits::kReplayBytes);
   if (!items) return blocked(items.error());
   if (items->empty()) return Step::kEmpty;
   if (items->front().number <= single_up_to_) items->erase(items->begin() + 1, items->end());
@@ -244,21 +245,56 @@ Replay::Step Replay::settle(const std::vector<SpooledItem>& items, const CommitJ
       log_->error("spool_conflict", kOtherContent,
                   {{"detection_id", to_string(job.items[i].located.id)}, {"source", job.items[i].located.source}});
   }
-  const auto done = writer_.execute([&](SpoolFile& file, Totals& totals) -> Result<void> {
-    for (const auto number : conflicts)
-      if (auto kept = file.keep_as_conflict(number, kOtherContent, clock_()); !kept) return kept;
-    if (auto gone = file.remove_up_to(items.back().number); !gone) return gone;
+  auto before = handed_;
+  handed_.up_to = items.back().number;
+  handed_.conflicts.insert(handed_.conflicts.end(), conflicts.begin(), conflicts.end());
+  const auto count = [&](Totals& totals) {
     totals.items -= static_cast<std::int64_t>(items.size());
     totals.bytes -= bytes;
-    return conflicts.empty() ? Result<void>() : file.count_conflicts(totals);
+  };
+  const auto done = writer_.execute([&](SpoolFile& file, Totals& totals) -> Result<void> {
+    if (auto gone = remove_handed(file); !gone) return gone;
+    count(totals);
+    return handed_.conflicts.empty() ? Result<void>() : file.count_conflicts(totals);
   });
-  // The primary has them; the next time it will say so.
-  if (!done) return blocked(done.error());
+  if (done) {
+    audit_due_ = audit_due_ || !handed_.conflicts.empty();
+    handed_ = {};
+  } else {
+    // A transaction that writes nothing needs no room.
+    const auto counted = writer_.execute([&](SpoolFile&, Totals& totals) {
+      count(totals);
+      return Result<void>();
+    });
+    if (!counted) {
+      handed_ = std::move(before);
+      return blocked(done.error());
+    }
+    if (before.up_to == 0 && log_ != nullptr)
+      log_->warning("spool_not_emptied", "the database has it, but the disk does not let it be taken out of the spool",
+                    {{"reason", done.error().detail}});
+  }
   worked_ = true;
-  audit_due_ = audit_due_ || !conflicts.empty();
   replayed_ += static_cast<std::int64_t>(items.size());
   batch_items_ = std::min(limits::kReplayItems, 2 * batch_items_);
   return Step::kMoved;
+}
+
+Result<void> Replay::remove_handed(SpoolFile& file) const {
+  for (const auto number : handed_.conflicts)
+    if (auto kept = file.keep_as_conflict(number, kOtherContent, clock_()); !kept) return kept;
+  return file.remove_up_to(handed_.up_to);
+}
+
+void Replay::take_out() {
+  const auto done = writer_.execute([&](SpoolFile& file, Totals& totals) -> Result<void> {
+    if (auto gone = remove_handed(file); !gone) return gone;
+    return file.count_conflicts(totals);
+  });
+  if (!done) return;
+  audit_due_ = audit_due_ || !handed_.conflicts.empty();
+  handed_ = {};
+  if (log_ != nullptr) log_->info("spool_emptied", "what the database has was taken out of the spool");
 }
 
 Replay::Step Replay::keep(const SpooledItem& item, const std::string& reason) {

@@ -1,5 +1,6 @@
 #pragma once
-// Hands what is in the spool to the primary, in order, and takes it out of the spool only when the primary has it.
+// Hands what is in the spool to the primary, in order, and takes it out of the spool only when the primary has it. A
+// disk that is full does not let anything be taken out either: that is made up for later, and holds up nothing.
 
 #include <chrono>
 #include <condition_variable>
@@ -8,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "store/spool/gate.hpp"
 #include "store/spool/late_primary.hpp"
@@ -44,11 +46,20 @@ class Replay {
     Replay& replay_;
   };
 
+  /// What the primary has and the file still holds, since its disk takes nothing. After a start it is handed over
+  /// again, which is harmless.
+  struct Handed {
+    std::int64_t up_to = 0;  ///< 0: none
+    std::vector<std::int64_t> conflicts;
+  };
+
   void run();
   void turn();
   [[nodiscard]] Step step();
   [[nodiscard]] Step refused(const Error& error, const std::vector<SpooledItem>& items);
   [[nodiscard]] Step settle(const std::vector<SpooledItem>& items, const CommitJob& job);
+  [[nodiscard]] Result<void> remove_handed(SpoolFile& file) const;
+  void take_out();
   [[nodiscard]] Step keep(const SpooledItem& item, const std::string& reason);
   [[nodiscard]] std::unique_ptr<CommitJob> commit(std::vector<SpooledItem>& items);
   void audit_conflicts();
@@ -71,6 +82,7 @@ class Replay {
 
   // The thread's own.
   std::size_t batch_items_;
+  Handed handed_;
   std::int64_t single_up_to_ = 0;  ///< one by one up to this number: one of them cannot be stored
   std::chrono::milliseconds wait_;
   Time hold_until_{}, hold_again_{};

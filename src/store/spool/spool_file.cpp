@@ -5,6 +5,7 @@
 
 #include "store/spool/limits.hpp"
 #include "store/spool/payload.hpp"
+#include "store/sql/digest.hpp"
 #include "store/sqlite/directory_lock.hpp"
 #include "store/sqlite/sqlite_connection.hpp"
 
@@ -34,7 +35,8 @@ CREATE TABLE spooled (
   received INTEGER NOT NULL,                 -- microseconds UTC, as all times here
   spooled INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
-  payload BLOB NOT NULL                      -- the whole acceptance: payload.hpp
+  payload BLOB NOT NULL,                     -- the whole acceptance: payload.hpp
+  payload_sha256 BLOB                        -- of that; NULL: of a program that did not write it yet
 ) STRICT;
 -- Could not be handed over; kept for a person, with the reason.
 CREATE TABLE conflict (
@@ -76,6 +78,19 @@ Result<std::int64_t> number_of(Database& db, std::string_view sql) {
   return value->value_or(0);
 }
 
+/// SQLite itself does not notice a bit that changes on the disk; a position with one is still a position.
+Sha256 sum_of(std::span<const std::uint8_t> payload) {
+  sql::Digest digest;
+  return digest.raw(payload).finish();
+}
+
+/// The column came later than the table. The version before reads and writes the file all the same.
+Result<void> add_sums(Database& db) {
+  const auto there = number_of(db, "SELECT count(*) FROM pragma_table_info('spooled') WHERE name = 'payload_sha256'");
+  if (!there) return std::unexpected(there.error());
+  return *there != 0 ? Result<void>() : db.execute("ALTER TABLE spooled ADD COLUMN payload_sha256 BLOB");
+}
+
 Result<void> make_schema(Database& db) {
   auto transaction = Transaction::begin(db, TransactionKind::kWrite);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
@@ -111,7 +126,7 @@ Result<void> prepare(Database& db, const std::filesystem::path& file) {
                                                         {"wal_autocheckpoint", kWalAutoCheckpoint}};
     for (const auto& [name, value] : all)
       if (auto done = set(db, name, value); !done) return done;
-    return fresh ? make_schema(db) : Result<void>();
+    return fresh ? make_schema(db) : add_sums(db);
   }();
   if (!settings) return of_file(file, settings.error());
   // A file that can only be read shows here, not at the first detection that needs it.
@@ -138,10 +153,13 @@ bool copy_exactly(std::span<const std::uint8_t> from, Bytes& to) {
 }
 
 SpooledItem item_of(const Query& q) {
-  return {q.integer(0), {q.integer(1)}, q.integer(2), decode(q.bytes(3))};
+  SpooledItem item{q.integer(0), {q.integer(1)}, q.integer(2), decode(q.bytes(3))};
+  if (!q.is_null(4) && !std::ranges::equal(q.bytes(4), sum_of(q.bytes(3))))
+    item.acceptance = fail(ErrorCode::kInternal, "a spooled detection is damaged");
+  return item;
 }
 
-#define SPOOL_ITEM_COLUMNS "number, spooled, bytes, payload"
+#define SPOOL_ITEM_COLUMNS "number, spooled, bytes, payload, payload_sha256"
 
 }  // namespace
 
@@ -183,16 +201,18 @@ Result<void> SpoolFile::write(const std::function<Result<void>()>& work) {
 }
 
 Result<bool> SpoolFile::insert(const Acceptance& item, std::string_view payload, UtcMicros now) {
+  const std::span bytes(reinterpret_cast<const std::uint8_t*>(payload.data()), payload.size());
   auto done = impl_->db
                   .query(
-                      "INSERT INTO spooled (id, content_sha256, received, spooled, bytes, payload) VALUES "
-                      "(?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING")
+                      "INSERT INTO spooled (id, content_sha256, received, spooled, bytes, payload, payload_sha256) "
+                      "VALUES (?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING")
                   .bind(item.located.id.bytes)
                   .bind(item.content_sha256)
                   .bind(item.located.received.count)
                   .bind(now.count)
                   .bind(static_cast<std::int64_t>(payload.size()))
-                  .bind(std::span(reinterpret_cast<const std::uint8_t*>(payload.data()), payload.size()))
+                  .bind(bytes)
+                  .bind(sum_of(bytes))
                   .run();
   if (!done) return std::unexpected(std::move(done.error()));
   return impl_->db.changes() == 1;
@@ -245,10 +265,10 @@ Result<std::optional<SpooledItem>> SpoolFile::find(const Uuid& id) {
   return item_of(q);
 }
 
-Result<std::vector<SpooledItem>> SpoolFile::oldest(std::size_t limit, std::int64_t bytes_most) {
+Result<std::vector<SpooledItem>> SpoolFile::oldest(std::int64_t after, std::size_t limit, std::int64_t bytes_most) {
   std::vector<SpooledItem> items;
-  auto q = impl_->db.query("SELECT " SPOOL_ITEM_COLUMNS " FROM spooled ORDER BY number LIMIT ?");
-  q.bind(static_cast<std::int64_t>(limit));
+  auto q = impl_->db.query("SELECT " SPOOL_ITEM_COLUMNS " FROM spooled WHERE number > ? ORDER BY number LIMIT ?");
+  q.bind(after).bind(static_cast<std::int64_t>(limit));
   for (std::int64_t bytes = 0; bytes < bytes_most;) {
     auto row = q.step();
     if (!row) return std::unexpected(std::move(row.error()));

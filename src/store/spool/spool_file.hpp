@@ -65,8 +65,8 @@ class SpoolFile {
   [[nodiscard]] Result<void> probe();
 
   [[nodiscard]] Result<std::optional<SpooledItem>> find(const Uuid& id);
-  /// In order of number, at most `limit` items; ends behind the one that brings it over `bytes_most`.
-  [[nodiscard]] Result<std::vector<SpooledItem>> oldest(std::size_t limit, std::int64_t bytes_most);
+  /// With number > after, in order of it, at most `limit` items; ends behind the one that brings it over `bytes_most`.
+  [[nodiscard]] Result<std::vector<SpooledItem>> oldest(std::int64_t after, std::size_t limit, std::int64_t bytes_most);
   /// With number < before (none: from the newest), at most `limit`, newest first.
   [[nodiscard]] Result<std::vector<SpooledItem>> newest(std::optional<std::int64_t> before, std::size_t limit);
   /// Those that are not audited yet, at most `limit`.

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -9,8 +10,12 @@
 #include <random>
 
 #include "contract/store_contract.hpp"
+#include "store/spool/payload.hpp"
+#include "store/spool/spool_file.hpp"
 #include "store/spool/spool_test_support.hpp"
+#include "store/sql/digest.hpp"
 #include "store/sqlite/engine.hpp"
+#include "store/sqlite/sqlite_connection.hpp"
 
 namespace detection::store::spool {
 namespace {
@@ -125,6 +130,80 @@ TEST_F(SpoolTest, AWrongConfigurationOfThePrimaryStopsTheStart) {
   ASSERT_FALSE(store);
   EXPECT_EQ(store.error().code, ErrorCode::kConfiguration);
   EXPECT_EQ(store.error().detail, "the schema is newer");
+}
+
+TEST_F(SpoolTest, ABitThatChangedOnTheDiskIsKeptForAPersonAndNotSentAsAPosition) {
+  open_in(Weather::kAway);
+  put_spooled(1, 3);
+  store_.reset();
+  auto item = sample(2);
+  item.located.fix.position.lat_deg += 8;
+  const auto moved = encode(item);
+  {
+    auto db = sqlite::open_database(options_.directory / kFileName, sqlite::Access::kCreate);
+    ASSERT_TRUE(db);
+    const auto hex = sql::hex(std::span(reinterpret_cast<const std::uint8_t*>(moved.data()), moved.size()));
+    ASSERT_TRUE(db->execute("UPDATE spooled SET payload = x'" + hex + "' WHERE number = 2"));
+  }
+  open_in(Weather::kAway);
+  EXPECT_FALSE(store().find(sample_id(2)));
+  database_->set(Weather::kFine);
+  ASSERT_TRUE(becomes_empty());
+  const std::vector expected{sample_id(1), sample_id(3)};
+  EXPECT_EQ(stored_ids(), expected);
+  EXPECT_EQ(status().conflicts, 1);
+}
+
+// As a full disk does not: the log of the file has no room for the removal.
+TEST_F(SpoolTest, AFileThatLetsNothingBeTakenOutHoldsUpNothing) {
+  auto other = sample(300);
+  other.content_sha256[9] = 9;
+  open();
+  ASSERT_FALSE(put(std::move(other))->error);
+  database_->set(Weather::kAway);
+  put_spooled(1, 600);
+  auto db = sqlite::open_database(options_.directory / kFileName, sqlite::Access::kCreate);
+  ASSERT_TRUE(db);
+  ASSERT_TRUE(db->execute("PRAGMA busy_timeout = 30000"));
+  const auto rows = [&] { return db->integer("SELECT count(*) FROM spooled").value_or(-1); };
+  ASSERT_TRUE(db->execute("CREATE TRIGGER stays BEFORE DELETE ON spooled BEGIN SELECT RAISE(ABORT, 'no room'); END"));
+  database_->set(Weather::kFine);
+  ASSERT_TRUE(becomes_empty());
+  ASSERT_TRUE(becomes_direct(10'000));
+  EXPECT_GE(rows(), 600);
+  EXPECT_FALSE(status().oldest) << "none of them waits";
+  const auto stored = stored_ids();
+  // And again, as after a kill.
+  open();
+  ASSERT_TRUE(becomes_direct(20'000));
+  EXPECT_GE(rows(), 600);
+  EXPECT_EQ(database_->audited().size(), 0U);
+
+  ASSERT_TRUE(db->execute("DROP TRIGGER stays"));
+  EXPECT_TRUE(eventually([&] { return rows() == 0; }));
+  EXPECT_TRUE(eventually([&] { return database_->audited().size() == 1; }))
+      << "the conflict is audited once it is kept";
+  EXPECT_EQ(status().conflicts, 1);
+  const auto now = stored_ids();
+  EXPECT_TRUE(std::equal(stored.begin(), stored.end(), now.begin())) << "nothing came again";
+  for (const auto& id : sample_ids(1, 600)) EXPECT_EQ(std::ranges::count(now, id), 1);
+}
+
+TEST_F(SpoolTest, AFileOfTheVersionBeforeHasNoSumsAndIsHandedOverAllTheSame) {
+  open_in(Weather::kAway);
+  put_spooled(1, 3);
+  store_.reset();
+  {
+    auto db = sqlite::open_database(options_.directory / kFileName, sqlite::Access::kCreate);
+    ASSERT_TRUE(db);
+    ASSERT_TRUE(db->execute("ALTER TABLE spooled DROP COLUMN payload_sha256"));
+  }
+  open_in(Weather::kAway);
+  put_spooled(4, 5);
+  database_->set(Weather::kFine);
+  ASSERT_TRUE(becomes_empty());
+  EXPECT_EQ(stored_ids(), sample_ids(1, 5));
+  EXPECT_EQ(status().conflicts, 0);
 }
 
 TEST_F(SpoolTest, AFolderThatCannotBeUsedIsSaidAtTheStart) {

@@ -174,7 +174,7 @@ Result<void> SpoolWriter::attempt(const Jobs& jobs, const std::vector<Order*>& o
       if (auto written = write_job(*job, totals, now); !written) return written;
     auto oldest = file_.oldest_received();
     if (!oldest) return std::unexpected(std::move(oldest.error()));
-    totals.oldest = *oldest;
+    totals.oldest = totals.items == 0 ? std::nullopt : *oldest;  // the file may still hold what was handed over
     return {};
   });
   if (!done) return done;

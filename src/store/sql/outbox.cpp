@@ -174,7 +174,9 @@ void Outbox::shorten(Claim& claim, std::size_t count) {
   const std::lock_guard lock(sink.mutex);
   const auto live = sink.live.find(claim.number);
   if (live == sink.live.end() || live->second.busy) return;
-  auto& [span, sequences, retries, busy] = live->second;
+  auto& span = live->second.span;
+  auto& sequences = live->second.sequences;
+  auto& retries = live->second.retries;
   for (auto item = claim.items.begin() + static_cast<std::ptrdiff_t>(count); item != claim.items.end(); ++item) {
     const auto retry = std::ranges::find(retries, item->sequence, &Retry::sequence);
     if (retry != retries.end()) {

@@ -48,7 +48,8 @@ class Outbox {
     Span span;  ///< what it covers of the log, with the rows in it that are not due
     std::vector<std::int64_t> sequences;
     std::vector<Retry> retries;
-    bool busy = false;  ///< being made, being confirmed, or one of it marked dead
+    bool busy = false;   ///< being made, being confirmed, or one of it marked dead
+    bool doubt = false;  ///< of an end that was not answered: it may be in the store
   };
   /// Where a sink stands. Held by its own mutex: couriers of different sinks do not wait for each other.
   struct Sink {
@@ -100,6 +101,7 @@ class Outbox {
   [[nodiscard]] Result<void> ask_leave(Sink& sink, Taken& taken);
   static void forget_retries(Sink& sink, const std::vector<Retry>& retries);
   [[nodiscard]] static Ending ending_of(const Sink& sink, const LiveClaim& live, const std::vector<Omission>& omitted);
+  [[nodiscard]] static Result<bool> is_recorded(Database& db, const Sink& sink, const Ending& ending);
   static void finish(Sink& sink, Span span);
   [[nodiscard]] static std::int64_t cursor_after(const Sink& sink, Span span);
   [[nodiscard]] Result<LiveClaim*> begin_ending(Sink& sink, const Claim& claim);

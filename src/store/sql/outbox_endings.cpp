@@ -17,6 +17,11 @@ std::unexpected<Error> not_live(const Claim& claim) {
                                         " has ended already or is being ended");
 }
 
+/// The connection broke: whether the commit came before that, only the store can say.
+bool is_doubtful(const Error& error) {
+  return error.code == ErrorCode::kStoreUnavailable;
+}
+
 std::string dead_body(std::string_view sink, std::string_view reason, bool take_back) {
   std::string body;
   json::Writer w(body);
@@ -81,6 +86,19 @@ Outbox::Ending Outbox::ending_of(const Sink& sink, const LiveClaim& live, const 
   return ending;
 }
 
+/// By what it would write. One of retries only leaves nothing to be found; each of these ends once by itself.
+Result<bool> Outbox::is_recorded(Database& db, const Sink& sink, const Ending& ending) {
+  if (!ending.delivered.empty()) {
+    auto q = db.query("SELECT 1 FROM delivery WHERE sink = ? AND first_seq = ?");
+    return q.bind(sink.number).bind(ending.delivered.front().first).step();
+  }
+  if (!ending.omitted.empty()) {
+    auto q = db.query("SELECT 1 FROM omission WHERE sink = ? AND first_seq = ?");
+    return q.bind(sink.number).bind(ending.omitted.front().span.first).step();
+  }
+  return false;
+}
+
 namespace {
 
 /// The records of a batch: one for what was delivered of the log and of the dead letters tried again, one for what was
@@ -105,10 +123,12 @@ Result<void> Outbox::confirm(const Claim& claim, Confirmation how, UtcMicros sen
   auto& sink = **found;
   Ending ending;
   std::int64_t cursor = 0, epoch = 0;
+  bool doubt = false;
   {
     const std::lock_guard lock(sink.mutex);
     auto live = begin_ending(sink, claim);
     if (!live) return std::unexpected(std::move(live.error()));
+    doubt = (*live)->doubt;
     ending = ending_of(sink, **live, omitted);
     // Counts only on what is durable already: two that are confirmed at once leave the cursor behind, and the ranges
     // beyond it say the rest.
@@ -140,6 +160,11 @@ Result<void> Outbox::confirm(const Claim& claim, Confirmation how, UtcMicros sen
     auto& db = ledger.database();
     if (leases_ != nullptr)
       if (auto ours = leases_->check(db, sink.number, epoch); !ours) return ours;
+    if (doubt) {
+      auto recorded = is_recorded(db, sink, ending);
+      if (!recorded) return std::unexpected(std::move(recorded.error()));
+      if (*recorded) return {};
+    }
     auto moved = db.query(
                        "UPDATE sink SET cursor = CASE WHEN cursor < ?1 THEN ?1 ELSE cursor END, delivered = delivered "
                        "+ ?2, omitted = omitted + ?3 WHERE number = ?4")
@@ -172,6 +197,7 @@ Result<void> Outbox::confirm(const Claim& claim, Confirmation how, UtcMicros sen
     if (live == sink.live.end()) return done;  // taken anew meanwhile: it is known as it stands in the store
     if (!done) {
       live->second.busy = false;
+      live->second.doubt |= is_doubtful(done.error());
       return done;
     }
     forget_retries(sink, ending.retries);
@@ -194,11 +220,13 @@ Result<void> Outbox::mark_dead(const Claim& claim, std::int64_t sequence, std::s
     return fail(ErrorCode::kConflict, "detection " + std::to_string(sequence) + " is not in this claim");
   std::optional<Retry> retry;
   std::int64_t epoch = 0;
+  bool doubt = false;
   {
     const std::lock_guard lock(sink.mutex);
     epoch = sink.epoch;
     auto live = begin_ending(sink, claim);
     if (!live) return std::unexpected(std::move(live.error()));
+    doubt = (*live)->doubt;
     const auto& retries = (*live)->retries;
     if (const auto one = std::ranges::find(retries, sequence, &Retry::sequence); one != retries.end()) retry = *one;
     const bool of_log = std::ranges::binary_search((*live)->sequences, sequence);
@@ -209,8 +237,15 @@ Result<void> Outbox::mark_dead(const Claim& claim, std::int64_t sequence, std::s
   }
   const auto body = dead_body(sink.name, reason, retry && retry->take_back);
   auto done = writer_.execute([&](Ledger& ledger, UtcMicros now) -> Result<void> {
+    auto& db = ledger.database();
     if (leases_ != nullptr)
-      if (auto ours = leases_->check(ledger.database(), sink.number, epoch); !ours) return ours;
+      if (auto ours = leases_->check(db, sink.number, epoch); !ours) return ours;
+    if (doubt) {
+      auto q = db.query("SELECT 1 FROM dead_letter WHERE seq = ? AND sink = ?");
+      auto recorded = q.bind(sequence).bind(sink.number).step();
+      if (!recorded) return std::unexpected(std::move(recorded.error()));
+      if (*recorded) return {};
+    }
     auto record = ledger.append({.at = now,
                                  .type = "tak_push_failed",
                                  .severity = "ERROR",
@@ -218,9 +253,8 @@ Result<void> Outbox::mark_dead(const Claim& claim, std::int64_t sequence, std::s
                                  .subject = item->located.id.bytes,
                                  .body = body});
     if (!record) return std::unexpected(std::move(record.error()));
-    if (retry) return bury_retry(ledger.database(), sink.number, *retry, now, reason);
-    return ledger.database()
-        .query("INSERT INTO dead_letter (seq, sink, at, reason) VALUES (?,?,?,?)")
+    if (retry) return bury_retry(db, sink.number, *retry, now, reason);
+    return db.query("INSERT INTO dead_letter (seq, sink, at, reason) VALUES (?,?,?,?)")
         .bind(sequence)
         .bind(sink.number)
         .bind(now.count)
@@ -233,6 +267,7 @@ Result<void> Outbox::mark_dead(const Claim& claim, std::int64_t sequence, std::s
     if (found_live == sink.live.end()) return done;
     auto& live = found_live->second;
     live.busy = false;
+    live.doubt |= !done && is_doubtful(done.error());
     if (!done) return done;
     if (retry) {
       sink.retries_in_flight.erase(sequence);
