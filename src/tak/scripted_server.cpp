@@ -101,6 +101,7 @@ struct ScriptedServer::Impl {
   Seen seen;  ///< under the mutex
   std::shared_ptr<ssl_ctx_st> tls;
   int listener = -1;
+  int holder = -1;  ///< of the port, while it refuses
   int wake = -1;
   std::uint16_t port = 0;
   std::atomic<bool> stop{false};
@@ -125,6 +126,19 @@ struct ScriptedServer::Impl {
       throw std::runtime_error("the scripted TAK server cannot listen");
     }
     port = ntohs(address.sin_port);
+  }
+
+  /// Bound, but nobody listens: who connects is refused, and nobody else gets the port, the client itself included.
+  void hold_port() {
+    holder = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int one = 1;
+    (void)::setsockopt(holder, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    // Where it is taken already in this moment, it is as it would be without.
+    if (::bind(holder, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) ::close(std::exchange(holder, -1));
   }
 
   void poke() const {
@@ -451,6 +465,7 @@ ScriptedServer::~ScriptedServer() {
   impl_->thread.join();
   for (Peer& peer : impl_->peers) Impl::shut(peer, false);
   if (impl_->listener >= 0) ::close(impl_->listener);
+  if (impl_->holder >= 0) ::close(impl_->holder);
   ::close(impl_->wake);
 }
 
@@ -468,7 +483,9 @@ void ScriptedServer::refuse(bool yes) {
   const std::lock_guard lock(impl_->mutex);
   if (yes && impl_->listener >= 0) {
     ::close(std::exchange(impl_->listener, -1));
+    impl_->hold_port();
   } else if (!yes && impl_->listener < 0) {
+    if (impl_->holder >= 0) ::close(std::exchange(impl_->holder, -1));
     // The port may be taken for a moment by a client that has just met itself on it.
     for (int tries = 0; impl_->listener < 0; ++tries) {
       try {
