@@ -11,6 +11,11 @@ struct Release {
   void operator()(json_t* json) const noexcept { json_decref(json); }
 };
 
+std::unique_ptr<json_t, Release> parse(std::string_view body) {
+  json_error_t error{};
+  return std::unique_ptr<json_t, Release>(json_loadb(body.data(), body.size(), 0, &error));
+}
+
 std::string text_at(const json_t* object, const char* key) {
   const char* text = json_string_value(json_object_get(object, key));
   return text == nullptr ? std::string() : text;
@@ -24,8 +29,7 @@ std::optional<double> number_at(const json_t* object, const char* key) {
 }  // namespace
 
 AnswerSummary read_answer(std::string_view body) {
-  json_error_t error{};
-  const std::unique_ptr<json_t, Release> answer(json_loadb(body.data(), body.size(), 0, &error));
+  const auto answer = parse(body);
   AnswerSummary summary;
   const auto* position = json_object_get(answer.get(), "position");
   summary.lat_deg = number_at(position, "lat").value_or(0);
@@ -42,6 +46,10 @@ AnswerSummary read_answer(std::string_view body) {
     summary.problem.append("; ").append(text_at(one, "field")).append(" ").append(text_at(one, "message"));
   }
   return summary;
+}
+
+std::string text_of_answer(std::string_view body, const char* key) {
+  return text_at(parse(body).get(), key);
 }
 
 }  // namespace detection::app

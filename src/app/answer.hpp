@@ -20,5 +20,7 @@ struct AnswerSummary {
 
 /// Of a POST answer or a problem document; what is not there stays empty.
 [[nodiscard]] AnswerSummary read_answer(std::string_view body);
+/// A text of the outermost object; empty where there is none of that name.
+[[nodiscard]] std::string text_of_answer(std::string_view body, const char* key);
 
 }  // namespace detection::app

@@ -64,7 +64,7 @@ struct HealthArguments {
 };
 int health(const Configuration& configuration, const HealthArguments& arguments);
 
-/// The seven checks of a slot before it gets traffic (requirements, section 5): 0 when all passed.
+/// The seven checks of a slot before it gets traffic: 0 when all passed.
 struct SmokeArguments {
   std::string url;          ///< of the service, as http://detection-api-preview:8000
   std::string metrics_url;  ///< as http://detection-api-preview:9100

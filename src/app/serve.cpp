@@ -158,7 +158,8 @@ class Server {
           for (auto* courier : pointers) courier->wake();
           // What a Service sends elsewhere now would stay here on the connections that stand.
           const auto release = store_->status().release;
-          service_->keep_connections(!release.active_slot || *release.active_slot == release.slot);
+          service_->keep_connections(release.slot.empty() || !release.active_slot ||
+                                     *release.active_slot == release.slot);
         },
         metrics_, log_);
     release_watch_->start();

@@ -1,13 +1,10 @@
 // smoke: the seven checks of a slot before it gets traffic. What it posts is an exercise: the discard sink's alone.
 
-#include <jansson.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
-#include <memory>
 
 #include "app/answer.hpp"
 #include "app/commands.hpp"
@@ -22,8 +19,7 @@ namespace {
 using std::chrono::duration;
 using std::chrono::steady_clock;
 
-/// What the runbook allows /health.
-constexpr double kHealthMost_ms = 100;
+constexpr double kHealthMost_ms = 100;  ///< of the median
 
 struct Check {
   std::string_view name;
@@ -31,17 +27,6 @@ struct Check {
   std::string text;  ///< what was seen
   double took_ms = 0;
 };
-
-struct JsonRelease {
-  void operator()(json_t* json) const noexcept { json_decref(json); }
-};
-
-std::string member_of(const std::string& body, const char* key) {
-  json_error_t error{};
-  const std::unique_ptr<json_t, JsonRelease> object(json_loadb(body.data(), body.size(), 0, &error));
-  const char* text = json_string_value(json_object_get(object.get(), key));
-  return text == nullptr ? std::string() : text;
-}
 
 /// A vehicle seen from 120 m above stated ground; GREEN with the limits of a fresh installation.
 std::string exercise() {
@@ -61,10 +46,10 @@ class Smoke {
     check("health", [&](Check& c) {
       const auto answer = get(c, arguments_.url + "/health", 200);
       if (!answer) return;
-      const auto slot = member_of(*answer, "slot"), version = member_of(*answer, "version");
+      const auto slot = text_of_answer(*answer, "slot"), version = text_of_answer(*answer, "version");
       c.text += ", version " + version + (slot.empty() ? "" : ", slot " + slot);
       if (!arguments_.slot.empty() && slot != arguments_.slot) fail_with(c, "expected slot " + arguments_.slot);
-      const auto commit = member_of(*answer, "commit");
+      const auto commit = text_of_answer(*answer, "commit");
       if (!arguments_.commit.empty() && (commit.empty() || !arguments_.commit.starts_with(commit)))
         fail_with(c, "commit " + commit + ", expected " + arguments_.commit);
     });
@@ -74,7 +59,7 @@ class Smoke {
       const auto answer = client_.post_json(arguments_.url + "/api/v1/detections", exercise(), token_);
       if (!answer) return fail_with(c, answer.error().detail);
       summary = read_answer(answer->body);
-      const auto id = member_of(answer->body, "detection_id");
+      const auto id = text_of_answer(answer->body, "detection_id");
       c.text = std::to_string(answer->status) + (id.empty() ? " " + summary.problem : ", id " + id);
       c.passed = (answer->status == 201 || answer->status == 202) && !id.empty();
     });
