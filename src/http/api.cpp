@@ -160,23 +160,6 @@ void Api::defer(Exchange& x) {
   x.defer();
 }
 
-void Api::log_exercises(const Exchange& x, const store::CommitJob& job) {
-  std::size_t exercises = 0;
-  const LocatedDetection* first = nullptr;
-  for (std::size_t i = 0; i < job.items.size(); ++i) {
-    const auto& located = job.items[i].located;
-    if (!located.exercise || job.results[i].outcome != store::CommitOutcome::kCreated) continue;
-    if (exercises++ == 0) first = &located;
-  }
-  if (first == nullptr) return;
-  state_.rooms.log.info("exercise_accepted", "an exercise was accepted; it goes to no TAK server",
-                        {{"exercise", true},
-                         {"exercises", exercises},
-                         {"detection_id", to_string(first->id)},
-                         {"source", first->source},
-                         {"request_id", x.request_id}});
-}
-
 void Api::answered(const Exchange& x, unsigned status) {
   if (x.notes.in_progress) state_.metrics.in_progress(-1);
   const auto took = std::chrono::steady_clock::now() - x.arrived;
@@ -195,6 +178,7 @@ void Api::answered(const Exchange& x, unsigned status) {
              {"route", route},
              {"status", status},
              {"request_id", x.request_id},
+             telemetry::where_given("trace_id", x.trace_id),
              {"duration_ms", std::chrono::duration<double, std::milli>(took).count()}});
 }
 

@@ -108,7 +108,6 @@ class Api final : public Handler {
   void answer_preflight(Exchange& x);
   void refuse(Exchange& x, Error error);
   void defer(Exchange& x);
-  void log_exercises(const Exchange& x, const store::CommitJob& job);
 
   // api_access.cpp
   using Time = RateLimiter::Time;

@@ -2,6 +2,7 @@
 
 #include "detection/json_writer.hpp"
 #include "http/api.hpp"
+#include "http/commit_log.hpp"
 #include "http/detection_json.hpp"
 
 namespace detection::http {
@@ -44,7 +45,7 @@ void Api::run_batch(Exchange& x, Workers::Bench& bench) {
   if (!detections) return refuse_later(x, std::move(detections.error()));
   charge_batch(x, detections->size());
 
-  const pipeline::Provenance from{x.notes.principal->subject, x.request_id, x.received};
+  const pipeline::Provenance from{x.notes.principal->subject, x.request_id, x.received, x.trace_id};
   auto job = std::make_unique<store::CommitJob>();
   auto batch = std::make_unique<Batch>();
   batch->exchange = &x;
@@ -131,7 +132,7 @@ void Api::answer_batch(Exchange& x, std::vector<BatchSlot> slots, std::unique_pt
   }
   out.append("]}");
   state_.metrics.processing(std::chrono::steady_clock::now() - x.arrived);
-  if (!job->items.empty()) log_exercises(x, *job);
+  log_commit(state_.rooms.log, x, *job);
   // Freed here: thousands of detections are no work for an event thread.
   job.reset();
   slots = {};

@@ -2,6 +2,7 @@
 
 #include "cot/event.hpp"
 #include "http/api.hpp"
+#include "http/commit_log.hpp"
 #include "http/detection_json.hpp"
 #include "pipeline/normalise.hpp"
 
@@ -40,7 +41,7 @@ Result<store::Acceptance> Api::prepare(const Exchange& x, DetectionParser& parse
                   {{"detection_id", "must be the same as Idempotency-Key where both are given"}});
     detection->id = *id;
   }
-  const pipeline::Provenance from{x.notes.principal->subject, x.request_id, x.received};
+  const pipeline::Provenance from{x.notes.principal->subject, x.request_id, x.received, x.trace_id};
   return state_.rooms.acceptor.accept(std::move(*detection), from, mint);
 }
 
@@ -108,12 +109,12 @@ void Api::answer_commit(store::CommitJob& job) {
     state_.metrics.processed(Processed::kError, std::nullopt);
     return refuse(x, std::move(*job.error));
   }
+  log_commit(state_.rooms.log, x, job);
   const auto& item = job.items.front();
   const auto& result = job.results.front();
   switch (result.outcome) {
     case store::CommitOutcome::kCreated:
       state_.metrics.processed(Processed::kAccepted, item.located.verdict.flag);
-      log_exercises(x, job);
       return answer_detection(x, job.spooled ? 202 : 201, item.located, item.disposition, job.spooled);
     case store::CommitOutcome::kRepeated:
       state_.metrics.processed(Processed::kRepeated, result.first->located.verdict.flag);

@@ -8,6 +8,7 @@
 
 #include "http/detection_json.hpp"
 #include "http/problem.hpp"
+#include "http/trace_context.hpp"
 
 namespace detection::http {
 namespace {
@@ -195,6 +196,7 @@ void Connection::begin_request() {
   body.clear();
   head_text_.clear();
   request_id.clear();
+  trace_id.clear();
   header_bytes_ = 0;
   refusal_.reset();
   http10_ = false;
@@ -239,6 +241,7 @@ void Connection::on_head() {
   http10_ = parser_->version_is_10();
   keep_alive_ = parser_->keep_alive();
   if (is_sane_request_id(head.request_id)) request_id = head.request_id;
+  trace_id = trace_id_of(head.traceparent);
   if (!wrong.empty()) {
     fail(ErrorCode::kMalformedRequest, std::string(wrong), "malformed");
     return;

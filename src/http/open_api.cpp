@@ -120,6 +120,7 @@ void parameters(json::Writer& w, const Operation& operation, std::string_view pa
   if ((operation.request_headers & kIfNoneMatch) != 0) append_reference(w, "parameters", "IfNoneMatch");
   if ((operation.request_headers & kLastEventId) != 0) append_reference(w, "parameters", "LastEventId");
   append_reference(w, "parameters", "RequestId");
+  append_reference(w, "parameters", "TraceParent");
   w.end_array();
 }
 

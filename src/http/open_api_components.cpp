@@ -52,6 +52,7 @@ constexpr std::string_view kHeaders =
 
 constexpr std::string_view kParameters =
     R"({"RequestId":{"name":"X-Request-ID","in":"header","description":"Echoed where it is 1 to 128 characters of A-Z a-z 0-9 _ . : -, else another is minted.","schema":{"type":"string"}},)"
+    R"("TraceParent":{"name":"traceparent","in":"header","description":"The caller's trace (W3C Trace Context). Its trace-id goes into the log and the audit trail; a value that breaks the rules is as good as none.","schema":{"type":"string"},"example":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},)"
     R"("IdempotencyKey":{"name":"Idempotency-Key","in":"header","description":"The id where it is a UUID, else mapped to one. Together with another detection_id it is refused.","schema":{"type":"string","minLength":1,"maxLength":255,"pattern":"^[!-~]([ -~]*[!-~])?$"}},)"
     R"("IfNoneMatch":{"name":"If-None-Match","in":"header","description":"Entity tags that are known already.","schema":{"type":"string"},"example":"\"none\""},)"
     R"("LastEventId":{"name":"Last-Event-ID","in":"header","description":"The id of the last event seen: the feed goes on behind it.","schema":{"type":"string"}},)"

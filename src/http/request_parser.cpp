@@ -75,6 +75,7 @@ void RequestParser::on_field_impl(field name, string_view name_text, string_view
 void RequestParser::keep_unknown(string_view name, string_view value) {
   static constexpr std::pair<string_view, Kept> kNames[] = {{"idempotency-key", kIdempotencyKey},
                                                             {"x-request-id", kRequestId},
+                                                            {"traceparent", kTraceParent},
                                                             {"x-api-key", kApiKey},
                                                             {"last-event-id", kLastEventId}};
   for (const auto& [known, which] : kNames)
@@ -111,6 +112,7 @@ std::string_view RequestParser::head(RequestHead& to) const {
   to.idempotency_key = text(kept_[kIdempotencyKey]);
   to.has_idempotency_key = kept_[kIdempotencyKey].times > 0;
   to.request_id = single(kRequestId);
+  to.traceparent = single(kTraceParent);
   to.api_key = text(kept_[kApiKey]);
   to.if_none_match = single(kIfNoneMatch);
   to.last_event_id = single(kLastEventId);

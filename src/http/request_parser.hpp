@@ -51,6 +51,7 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
     kAccept,
     kIdempotencyKey,
     kRequestId,
+    kTraceParent,
     kApiKey,
     kIfNoneMatch,
     kLastEventId,

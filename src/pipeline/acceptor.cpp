@@ -23,6 +23,7 @@ Result<store::Acceptance> Acceptor::accept(Detection detection, const Provenance
   acceptance.content_sha256 = sha256(acceptance.request_json);
   acceptance.actor = from.actor;
   acceptance.request_id = from.request_id;
+  acceptance.trace_id = from.trace_id;
 
   auto& located = acceptance.located;
   located.id = detection.id ? *detection.id : mint.mint(acceptance.times.located);

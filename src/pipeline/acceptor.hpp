@@ -32,6 +32,7 @@ struct Provenance {
   std::string_view actor;
   std::string_view request_id;
   UtcMicros received{};
+  std::string_view trace_id{};  ///< of the caller's trace; empty: none
 };
 
 /// Thread-safe: no state but the settings and metric handles.

@@ -131,10 +131,45 @@ Result<void> SinkCourier::end(Ending& ending) {
   for (; batch.buried < batch.dead.size(); ++batch.buried) {
     const auto& [sequence, reason] = batch.dead[batch.buried];
     if (auto done = store_.mark_dead(batch.claim(), sequence, reason); !done) return done;
-    log_.error("dead_letter", "an event was given up; it can be tried again",
+    const auto dead = std::ranges::find(batch.events->claim().items, sequence, &store::OutboxItem::sequence);
+    log_.about({&dead->located.id, 1}, telemetry::Level::kError, "dead_letter",
+               "an event was given up; it can be tried again",
                {{"sink", name()}, {"sequence", sequence}, {"reason", reason}});
   }
   return store_.confirm(batch.claim(), ending.how, batch.sent, batch.events->omitted());
+}
+
+/// What became of each detection, to be found by its id.
+void SinkCourier::log_ended(const Ending& ending) {
+  if (!log_.enabled(telemetry::Level::kInfo)) return;
+  const auto& [batch, how] = ending;
+  std::vector<Uuid> delivered, taken_back;
+  for (std::size_t i = 0; i < batch.events->size(); ++i) {
+    const auto& item = batch.events->item(i);
+    if (std::ranges::find(batch.dead, item.sequence, &DeadEvent::sequence) != batch.dead.end()) continue;
+    (item.take_back ? taken_back : delivered).push_back(item.located.id);
+  }
+  const std::string_view confirmation = how == store::Confirmation::kConfirmed ? "confirmed" : "sent, unconfirmed";
+  log_.about(delivered, telemetry::Level::kInfo, "detection_delivered", "delivered to the TAK server",
+             {{"sink", name()}, {"confirmation", confirmation}});
+  log_.about(taken_back, telemetry::Level::kInfo, "detection_taken_back", "taken back from the TAK server",
+             {{"sink", name()}, {"confirmation", confirmation}});
+  log_omitted(*batch.events);
+}
+
+void SinkCourier::log_omitted(const ClaimedEvents& events) {
+  if (events.omitted().empty()) return;
+  auto omitted = events.omitted();
+  std::ranges::sort(omitted, {}, &store::Omission::sequence);
+  std::array<std::vector<Uuid>, std::tuple_size_v<decltype(omitted_)>> by_reason;
+  for (const auto& item : events.claim().items) {
+    const auto found = std::ranges::lower_bound(omitted, item.sequence, {}, &store::Omission::sequence);
+    if (found != omitted.end() && found->sequence == item.sequence)
+      by_reason[static_cast<std::size_t>(found->reason)].push_back(item.located.id);
+  }
+  for (std::size_t reason = 0; reason < by_reason.size(); ++reason)
+    log_.about(by_reason[reason], telemetry::Level::kInfo, "detection_omitted", "not sent to the TAK server",
+               {{"sink", name()}, {"reason", store::omit_reason_name(static_cast<store::OmitReason>(reason))}});
 }
 
 void SinkCourier::count(const Ending& ending) {
@@ -142,6 +177,7 @@ void SinkCourier::count(const Ending& ending) {
   for (const auto& omission : batch.events->omitted()) omitted_[static_cast<std::size_t>(omission.reason)].increment();
   dead_.increment(static_cast<double>(batch.dead.size()));
   const auto arrived = batch.arrived();
+  log_ended(ending);
   if (arrived == 0) return;
   (how == store::Confirmation::kConfirmed ? success_ : unconfirmed_).increment(static_cast<double>(arrived));
   const auto now = steady_clock::now();

@@ -106,6 +106,8 @@ class SinkCourier final : public Courier, private tak::SinkListener {
   void store_failed(std::string_view event, std::string_view message, const Error& error);
   void store_answered();
   [[nodiscard]] Result<void> end(Ending& ending);
+  void log_ended(const Ending& ending);
+  void log_omitted(const ClaimedEvents& events);
   void count(const Ending& ending);
 
   const CourierOptions options_;

@@ -40,6 +40,7 @@ struct Acceptance {
   AcceptanceTimes times{};
   std::string actor;       ///< who sent it (the token's subject)
   std::string request_id;  ///< for the audit
+  std::string trace_id;    ///< of the caller's trace (W3C Trace Context); empty where it has none
 };
 
 /// What a person decided about a held detection; the latest one counts.
@@ -413,6 +414,7 @@ class Store {
     Uuid id{};
     Decision decision{};
     std::string request_id{};
+    std::string trace_id{};
   };
   struct Verified {
     bool changed = false;

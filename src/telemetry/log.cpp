@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
@@ -15,6 +16,46 @@ namespace detection::telemetry {
 namespace {
 
 constexpr std::size_t kQueueBytesMost = 4U << 20;
+constexpr std::size_t kDetectionsMost = 100;  ///< of a line
+
+void begin_line(json::Writer& w, Level level, std::string_view event, std::string_view message) {
+  w.begin_object();
+  w.key("time");
+  w.string(format_rfc3339_ms(system_now()));
+  w.key("level");
+  w.string(level_name(level));
+  w.key("event");
+  w.string(event);
+  w.key("message");
+  w.string(message);
+}
+
+void append_fields(json::Writer& w, std::initializer_list<Field> fields) {
+  for (const auto& field : fields) {
+    if (field.name.empty()) continue;
+    w.key(field.name);
+    if (const auto* text = std::get_if<std::string_view>(&field.value))
+      w.string(*text);
+    else if (const auto* whole = std::get_if<std::int64_t>(&field.value))
+      w.integer(*whole);
+    else if (const auto* number = std::get_if<double>(&field.value))
+      w.number(*number);
+    else
+      w.boolean(std::get<bool>(field.value));
+  }
+}
+
+void append_detections(json::Writer& w, std::span<const Uuid> detections) {
+  if (detections.size() == 1) {
+    w.key("detection_id");
+    w.string(to_string(detections.front()));
+    return;
+  }
+  w.key("detection_ids");
+  w.begin_array();
+  for (const auto& id : detections) w.string(to_string(id));
+  w.end_array();
+}
 
 }  // namespace
 
@@ -43,6 +84,21 @@ struct Log::Impl {
   bool ending = false;
   std::atomic<std::uint64_t> dropped{0};
   std::thread writer;
+
+  void hand_over(std::string_view line) {
+    bool was_empty = false;
+    {
+      const std::scoped_lock lock(mutex);
+      if (queue.size() + line.size() > kQueueBytesMost) {
+        dropped.fetch_add(1, std::memory_order_relaxed);
+        return;
+      }
+      was_empty = queue.empty();
+      queue.append(line);
+    }
+    // Else the writer looks again anyway before it waits.
+    if (was_empty) filled.notify_one();
+  }
 
   void run() {
     std::string lines;
@@ -94,37 +150,30 @@ void Log::write(Level level, std::string_view event, std::string_view message, s
   std::string line;
   line.reserve(256);
   json::Writer w(line);
-  w.begin_object();
-  w.key("time");
-  w.string(format_rfc3339_ms(system_now()));
-  w.key("level");
-  w.string(level_name(level));
-  w.key("event");
-  w.string(event);
-  w.key("message");
-  w.string(message);
-  for (const auto& field : fields) {
-    w.key(field.name);
-    if (const auto* text = std::get_if<std::string_view>(&field.value))
-      w.string(*text);
-    else if (const auto* whole = std::get_if<std::int64_t>(&field.value))
-      w.integer(*whole);
-    else if (const auto* number = std::get_if<double>(&field.value))
-      w.number(*number);
-    else
-      w.boolean(std::get<bool>(field.value));
-  }
+  begin_line(w, level, event, message);
+  append_fields(w, fields);
   w.end_object();
   line.push_back('\n');
-  {
-    const std::scoped_lock lock(impl_->mutex);
-    if (impl_->queue.size() + line.size() > kQueueBytesMost) {
-      impl_->dropped.fetch_add(1, std::memory_order_relaxed);
-      return;
-    }
-    impl_->queue.append(line);
+  impl_->hand_over(line);
+}
+
+void Log::about(std::span<const Uuid> detections, Level level, std::string_view event, std::string_view message,
+                std::initializer_list<Field> fields) {
+  if (!enabled(level)) return;
+  std::string line;
+  while (!detections.empty()) {
+    const auto now = detections.first(std::min(detections.size(), kDetectionsMost));
+    detections = detections.subspan(now.size());
+    line.clear();
+    line.reserve(256 + 40 * now.size());
+    json::Writer w(line);
+    begin_line(w, level, event, message);
+    append_detections(w, now);
+    append_fields(w, fields);
+    w.end_object();
+    line.push_back('\n');
+    impl_->hand_over(line);
   }
-  impl_->filled.notify_one();
 }
 
 }  // namespace detection::telemetry

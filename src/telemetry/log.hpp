@@ -9,9 +9,12 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
+
+#include "detection/uuid.hpp"
 
 namespace detection::telemetry {
 
@@ -20,7 +23,7 @@ enum class Level : std::uint8_t { kDebug, kInfo, kWarning, kError };
 [[nodiscard]] std::optional<Level> parse_level(std::string_view name) noexcept;
 
 struct Field {
-  std::string_view name;  ///< a literal of ours
+  std::string_view name;  ///< a literal of ours; empty: left out
   std::variant<std::string_view, std::int64_t, double, bool> value;
 
   Field(std::string_view n, std::string_view v) : name(n), value(v) {}
@@ -32,6 +35,11 @@ struct Field {
     requires(!std::same_as<T, bool>)
   Field(std::string_view n, T v) : name(n), value(static_cast<std::int64_t>(v)) {}
 };
+
+/// Left out where there is none.
+inline Field where_given(std::string_view name, std::string_view value) {
+  return {value.empty() ? std::string_view{} : name, value};
+}
 
 class Log {
  public:
@@ -54,6 +62,11 @@ class Log {
   void error(std::string_view e, std::string_view m, std::initializer_list<Field> f = {}) {
     write(Level::kError, e, m, f);
   }
+
+  /// The same about detections: with `detection_id` where it is one, else with `detection_ids`, a line for each
+  /// hundred, so that the lines of a detection's way are found by its id and none is too long for a collector.
+  void about(std::span<const Uuid> detections, Level level, std::string_view event, std::string_view message,
+             std::initializer_list<Field> fields = {});
 
   [[nodiscard]] bool enabled(Level level) const noexcept;
   [[nodiscard]] std::uint64_t dropped() const noexcept;

@@ -49,6 +49,28 @@ TEST(Log, OneObjectALineWithItsFields) {
   EXPECT_EQ(lines[0]["time"].get<std::string>().size(), 24U);
 }
 
+TEST(Log, DetectionsAreFoundByTheirIds) {
+  std::vector<Uuid> ids(201);
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i].bytes[15] = static_cast<std::uint8_t>(i);
+  const auto lines = lines_of(Level::kInfo, [&](Log& log) {
+    log.about(ids, Level::kInfo, "accepted", "m", {{"state", "queued"}, where_given("trace_id", "")});
+    log.about({}, Level::kInfo, "nothing", "m");
+    log.about(ids, Level::kDebug, "too_fine", "m");
+  });
+  ASSERT_EQ(lines.size(), 3U) << "a line for each hundred, none about nothing";
+  std::size_t at = 0;
+  for (const std::size_t of_line : {100U, 100U}) {
+    const auto& line = lines[at / 100];
+    EXPECT_EQ(line["state"], "queued");
+    EXPECT_FALSE(line.contains("trace_id"));
+    EXPECT_FALSE(line.contains("detection_id"));
+    ASSERT_EQ(line["detection_ids"].size(), of_line);
+    for (const auto& id : line["detection_ids"]) EXPECT_EQ(id, to_string(ids[at++]));
+  }
+  EXPECT_EQ(lines[2]["detection_id"], to_string(ids[200]));
+  EXPECT_FALSE(lines[2].contains("detection_ids"));
+}
+
 TEST(Log, HostileTextStaysOneLine) {
   const auto lines = lines_of(Level::kInfo, [](Log& log) {
     log.info("e", "line one\nline \"two\"\t\x01\x7f", {{"source", std::string("a\\b\r\n{}")}});

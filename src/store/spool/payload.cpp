@@ -100,9 +100,12 @@ class Decoder {
   bool good_ = true;
 };
 
-/// Every field, in the order of version 1. Written once for both directions, so that they cannot differ.
+constexpr std::uint8_t kWithoutTrace = 1;
+
+/// Every field, in the order of version 1; behind them what version 2 added. Written once for both directions, so that
+/// they cannot differ.
 template <class Coder, class Item>
-void fields(Coder& c, Item& item) {
+void fields(Coder& c, Item& item, std::uint8_t version) {
   auto& d = item.located;
   c.item(d.id.bytes);
   c.item(d.observed);
@@ -145,6 +148,7 @@ void fields(Coder& c, Item& item) {
   c.item(item.times.cot_made);
   c.item(item.actor);
   c.item(item.request_id);
+  if (version > kWithoutTrace) c.item(item.trace_id);
 }
 
 constexpr std::size_t kFixedBytes = 512;  ///< more than all but the request
@@ -155,8 +159,9 @@ std::string encode(const Acceptance& item) {
   std::string out;
   out.reserve(item.request_json.size() + kFixedBytes);
   Encoder encoder(out);
-  encoder.item(kPayloadVersion);
-  fields(encoder, item);
+  const auto version = item.trace_id.empty() ? kWithoutTrace : kPayloadVersion;
+  encoder.item(version);
+  fields(encoder, item, version);
   return out;
 }
 
@@ -164,11 +169,11 @@ Result<Acceptance> decode(std::span<const std::uint8_t> bytes) {
   Decoder decoder(bytes);
   std::uint8_t version = 0;
   decoder.item(version);
-  if (!decoder.good() || version != kPayloadVersion)
+  if (!decoder.good() || version < kWithoutTrace || version > kPayloadVersion)
     return fail(ErrorCode::kInternal,
                 "a spooled detection has a form that this program does not know (" + std::to_string(version) + ")");
   Acceptance item;
-  fields(decoder, item);
+  fields(decoder, item, version);
   if (!decoder.good() || !decoder.at_end()) return fail(ErrorCode::kInternal, "a spooled detection is damaged");
   return item;
 }

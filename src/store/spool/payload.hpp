@@ -11,8 +11,9 @@
 
 namespace detection::store::spool {
 
-inline constexpr std::uint8_t kPayloadVersion = 1;
+inline constexpr std::uint8_t kPayloadVersion = 2;
 
+/// In the first version that can say it, so that an older program reads what it knows.
 [[nodiscard]] std::string encode(const Acceptance& item);
 /// kInternal: these bytes are no acceptance, or of a version that is not known.
 [[nodiscard]] Result<Acceptance> decode(std::span<const std::uint8_t> bytes);

@@ -65,6 +65,7 @@ class Anything {
     item.times = {time(), time(), time(), time()};
     item.actor = text();
     item.request_id = text();
+    if (coin()) item.trace_id = text();
     return item;
   }
 
@@ -171,12 +172,24 @@ TEST(Payload, RefusesWhatIsCutLongerOrOfAnotherVersion) {
 }
 
 /// A file of today must be readable by every later program: change kPayloadVersion, never these bytes.
+std::uint64_t fnv1a(const std::string& text) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const auto c : text) hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3;
+  return hash;
+}
+
 TEST(Payload, TheFormOfVersionOneStays) {
   const auto text = encode(sample(4));
-  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const auto c : text) hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3;
   EXPECT_EQ(text.size(), 391U);
-  EXPECT_EQ(hash, 14311611702384453375U);
+  EXPECT_EQ(fnv1a(text), 14311611702384453375U);
+}
+
+TEST(Payload, TheFormOfVersionTwoStays) {
+  auto item = sample(4);
+  item.trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const auto text = encode(item);
+  EXPECT_EQ(text.size(), 391U + 4 + 32);
+  EXPECT_EQ(fnv1a(text), 13413546206379039817U);
 }
 
 }  // namespace

@@ -275,9 +275,18 @@ Replay::Step Replay::settle(const std::vector<SpooledItem>& items, const CommitJ
                     {{"reason", done.error().detail}});
   }
   worked_ = true;
+  log_recorded(job);
   replayed_ += static_cast<std::int64_t>(items.size());
   batch_items_ = std::min(limits::kReplayItems, 2 * batch_items_);
   return Step::kMoved;
+}
+
+void Replay::log_recorded(const CommitJob& job) const {
+  if (log_ == nullptr || !log_->enabled(telemetry::Level::kInfo)) return;
+  std::vector<Uuid> recorded;
+  for (std::size_t i = 0; i < job.items.size(); ++i)
+    if (job.results[i].outcome != CommitOutcome::kConflict) recorded.push_back(job.items[i].located.id);
+  log_->about(recorded, telemetry::Level::kInfo, "detection_recorded", "went from the spool into the database");
 }
 
 Result<void> Replay::remove_handed(SpoolFile& file) const {

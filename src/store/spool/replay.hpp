@@ -58,6 +58,7 @@ class Replay {
   [[nodiscard]] Step step();
   [[nodiscard]] Step refused(const Error& error, const std::vector<SpooledItem>& items);
   [[nodiscard]] Step settle(const std::vector<SpooledItem>& items, const CommitJob& job);
+  void log_recorded(const CommitJob& job) const;
   [[nodiscard]] Result<void> remove_handed(SpoolFile& file) const;
   void take_out();
   [[nodiscard]] Step keep(const SpooledItem& item, const std::string& reason);

@@ -23,12 +23,16 @@ bool takes(const ListFilter& filter, const LocatedDetection& d) {
          (!filter.flag || d.verdict.flag == *filter.flag) && (!filter.source || d.source == *filter.source);
 }
 
-std::string object_of(std::string_view key, std::string_view value) {
+/// Without the members that have no text.
+std::string object_of(std::initializer_list<std::pair<std::string_view, std::string_view>> members) {
   std::string out;
   json::Writer w(out);
   w.begin_object();
-  w.key(key);
-  w.string(value);
+  for (const auto& [key, value] : members) {
+    if (value.empty()) continue;
+    w.key(key);
+    w.string(value);
+  }
   w.end_object();
   return out;
 }
@@ -67,8 +71,8 @@ std::vector<AuditEvent> timeline_of(const SpooledItem& item) {
                       .chain = std::string(kChain),
                       .record = item.number,
                       .detail_json = "{}"});
-  events.front().detail_json = object_of("request_id", a.request_id);
-  events.back().detail_json = object_of("state", delivery_state_name(DeliveryState::kSpooled));
+  events.front().detail_json = object_of({{"request_id", a.request_id}, {"trace_id", a.trace_id}});
+  events.back().detail_json = object_of({{"state", delivery_state_name(DeliveryState::kSpooled)}});
   return events;
 }
 

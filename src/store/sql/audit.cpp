@@ -23,9 +23,12 @@ Result<void> append_acceptance(Database& db, const AuditEvent& whole, std::strin
                                std::vector<AuditEvent>& events) {
   auto q = db.query_of(
       {"SELECT ?1 ->> '$.received', ?1 ->> '$.validated', ?1 ->> '$.located', ?1 ->> '$.cot_made', "
-       "json_object('request_id', ?1 ->> '$.request_id'), json_object('state', ?1 ->> '$.state')",
+       // A null takes the member away (RFC 7396).
+       "json_patch(json_object('request_id', ?1 ->> '$.request_id'), json_object('trace_id', ?1 ->> '$.trace_id')), "
+       "json_object('state', ?1 ->> '$.state')",
        "SELECT (body ->> 'received')::bigint, (body ->> 'validated')::bigint, (body ->> 'located')::bigint, "
-       "(body ->> 'cot_made')::bigint, '{\"request_id\":' || coalesce((body -> 'request_id')::text, 'null') || '}', "
+       "(body ->> 'cot_made')::bigint, '{\"request_id\":' || coalesce((body -> 'request_id')::text, 'null') || "
+       "coalesce(',\"trace_id\":' || (body -> 'trace_id')::text, '') || '}', "
        "'{\"state\":' || coalesce((body -> 'state')::text, 'null') || '}' FROM (SELECT as_json(?1) AS body) AS "
        "record"});
   auto row = q.bind(body).step();
@@ -88,6 +91,10 @@ std::string acceptance_body(const Acceptance& item) {
   w.string(disposition_word(item.disposition));
   w.key("request_id");
   w.string(item.request_id);
+  if (!item.trace_id.empty()) {
+    w.key("trace_id");
+    w.string(item.trace_id);
+  }
   w.key("received");
   w.integer(item.times.received.count);
   w.key("validated");

@@ -198,6 +198,10 @@ class Deciding {
     w.string(state_before_);
     w.key("request_id");
     w.string(asked_.request_id);
+    if (!asked_.trace_id.empty()) {
+      w.key("trace_id");
+      w.string(asked_.trace_id);
+    }
     w.key("sinks");
     w.begin_array();
     for (const auto& effect : effects_) {
