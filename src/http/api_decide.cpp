@@ -13,7 +13,8 @@ void Api::put_verify(Exchange& x, const Uuid& id) {
       id,
       {fields->booleans[kVerifyVerified].value_or(false), std::move(fields->texts[kVerifyNotes]).value_or(""),
        x.notes.principal->subject, x.received},
-      x.request_id, x.trace_id};
+      x.request_id,
+      x.trace_id};
   read(x, state_.workers, [this, verification = std::move(verification)]() -> Result<Rendered> {
     const auto verified = state_.rooms.store.verify(verification);
     if (!verified) return std::unexpected(verified.error());

@@ -106,7 +106,7 @@ class Exchange {
   RequestHead head{};
   std::string body;
   std::string request_id;
-  std::string trace_id;  ///< of the caller's trace; empty: none
+  std::string trace_id;                             ///< of the caller's trace; empty: none
   std::chrono::steady_clock::time_point arrived{};  ///< the last byte
   UtcMicros received{};                             ///< the same on the wall clock
   ClientAddress peer{};                             ///< the other end of the connection

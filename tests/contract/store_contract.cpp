@@ -356,8 +356,7 @@ TEST_P(StoreContract, TheTimelineNamesTheCallersTrace) {
   ASSERT_FALSE(commit(store(), {item})->error);
   const auto events = store().timeline(sample_id(1));
   ASSERT_TRUE(events);
-  EXPECT_EQ((*events)[0].detail_json,
-            R"({"request_id":"request-1","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"})");
+  EXPECT_EQ((*events)[0].detail_json, R"({"request_id":"request-1","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"})");
 }
 
 TEST_P(StoreContract, TheTimelineShowsEachStepOfAnAcceptance) {

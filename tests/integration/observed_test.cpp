@@ -36,7 +36,8 @@ std::vector<json> story_of(const Service& service, const std::string& id) {
 std::vector<std::string> steps_of(const Service& service, const std::string& id) {
   std::vector<std::string> steps;
   for (const auto& line : story_of(service, id))
-    steps.push_back(line.at("event").get<std::string>() + (line.contains("state") ? " " + line["state"].get<std::string>() : ""));
+    steps.push_back(line.at("event").get<std::string>() +
+                    (line.contains("state") ? " " + line["state"].get<std::string>() : ""));
   return steps;
 }
 
@@ -93,8 +94,8 @@ TEST(Story, OfABatchAndOfADecision) {
   }
   EXPECT_EQ(steps_of(service, ids[0]),
             (std::vector<std::string>{"detection_accepted held", "detection_repeated", "detection_conflict",
-                                      "detection_decided released", "detection_delivered",
-                                      "detection_decided rejected", "detection_taken_back"}));
+                                      "detection_decided released", "detection_delivered", "detection_decided rejected",
+                                      "detection_taken_back"}));
   for (const auto& line : story_of(service, ids[0])) {
     const bool of_a_request = !line.contains("sink");
     EXPECT_EQ(line.value("trace_id", ""), of_a_request ? kTrace : "") << line;
@@ -135,7 +136,8 @@ void use_once(HttpClient& client, HttpClient& stranger, std::size_t number) {
   const auto own = std::to_string(number);
   client.set_token(token_of("user-" + own));
   client.set_headers("traceparent: 00-" + std::string(32 - own.size(), 'a') + own + "-00f067aa0ba902b7-01\r\n" +
-                     "X-Request-ID: r-" + own + "\r\nIdempotency-Key: k-" + own + "\r\nUser-Agent: agent/" + own + "\r\n");
+                     "X-Request-ID: r-" + own + "\r\nIdempotency-Key: k-" + own + "\r\nUser-Agent: agent/" + own +
+                     "\r\n");
   ASSERT_TRUE(client.get("/api/v1/unknown/" + own));
   ASSERT_TRUE(client.post("/api/v1/detections", "{}"));
   stranger.set_token("token-" + own);
