@@ -206,18 +206,21 @@ TEST_F(Storm, CottakKilledAndStartedAgainIsNegotiatedWithAgain) {
   const Certificates certificates;
   Cottak server(&certificates);
   server.start();
-  Service service(
-      {binary(),
-       {"secure=tls://localhost:" + std::to_string(server.tls_port()) + "?credentials=" + certificates.credentials()},
-       {"--cot-stale", "1h"}});
+  // It accepts before it observes: what came in between would be received and not be said. So its port is behind ours.
+  FaultGate gate({.peer_port = server.tls_port()});
+  Service service({binary(),
+                   {"secure=tls://" + gate.authority("localhost") + "?credentials=" + certificates.credentials()},
+                   {"--cot-stale", "1h"}});
   service.start();
   Uids uids = post_batches(service, 500);
   ASSERT_TRUE(drained(service, {"secure"}, seconds(60))) << service.log();
   ASSERT_TRUE(wait_until(seconds(20), [&] { return server.said().uids.size() == 500; }));
+  gate.set({.refuse = true});
   server.kill();
   uids.merge(post_batches(service, 500));  // they are accepted with the server away
   EXPECT_EQ(service.ready_status(), 200);
   server.start();
+  gate.heal();
   ASSERT_TRUE(drained(service, {"secure"}, seconds(60))) << service.log();
   ASSERT_TRUE(wait_until(seconds(20), [&] { return server.said().uids.size() == 1'000; }));
   const auto found = compare(uids, server.said().uids);
