@@ -28,7 +28,7 @@ LABELS = {"severity": {"critical", "warning", "info", "none"}, "team": {"detecti
           "slo": {"accept", "deliver", "latency"}}
 SECTIONS = ["## Meaning", "## Impact", "## First three commands", "## Mitigation"]
 TESTS = sources.OBSERVABILITY / "prometheus/tests"
-QUIET = "max_over_time(ALERTS["
+QUIET = "max by (alertname) (max_over_time(ALERTS{"
 
 
 def demanded_faults(alerts):

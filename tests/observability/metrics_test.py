@@ -102,6 +102,18 @@ def unused(known, expressions):
         yield f"unused_metrics.yaml: nobody exports {family}"
 
 
+def page_faults(known):
+    """docs/observability.md lists what is exported, each with its labels."""
+    page = (sources.ROOT / "docs/observability.md").read_text(encoding="utf-8").partition("## The metrics")[2]
+    listed = {name: set(labels.split(", ")) - {""} for name, labels in re.findall(r"^\| `(\w+)` \| ([\w, ]*) \|", page, re.MULTILINE)}
+    for name in sorted(known.types.keys() ^ listed.keys()):
+        yield f"docs/observability.md: {name} is {'not listed' if name in known.types else 'listed, and nobody exports it'}"
+    for name in known.types.keys() & listed.keys():
+        exported = known.labels.get(name, known.labels.get(name + "_bucket", set())) - {"le"}
+        if exported != listed[name]:
+            yield f"docs/observability.md: {name} has the labels {sorted(exported)}"
+
+
 def self_test(known):
     """The check itself finds what it is there to find."""
     planted = {"rate(http_request_total[5m])": "nobody exports", 'http_requests_total{code="200"}': "has no label",
@@ -121,6 +133,7 @@ def main():
     asked = list(queries())
     found = [f"{where}: {fault}" for where, expression in asked for fault in faults(expression, known)]
     found += self_test(known)
+    found += page_faults(known)
     boards = list(sources.dashboards())
     if boards:
         found += unused(known, [expression for _, expression in asked])
