@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """The alerts are those of the requirements, each is whole, and each is tested: silent, fires, resolves; and each file of tests
 would notice an alert that never fires. usage: alerts_test.py"""
+import pathlib
 import re
 import subprocess
 import sys
 import tempfile
-import pathlib
 
 import yaml
 
@@ -61,6 +61,18 @@ def runbook_faults(name):
         yield f"{path.name}: its sections are not {SECTIONS}"
     if len(re.findall(r"^ *```(?:sh|promql|logql)$", text, re.MULTILINE)) != 3:
         yield f"{path.name}: not three commands"
+
+
+def query_faults():
+    """The queries of the runbooks are well formed: promtool reads them as if they were rules."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        rules = [{"record": f"runbook:{number}:{re.sub(r'[^A-Za-z]', '', where)}", "expr": text} for number, (where, text)
+                 in enumerate(sources.runbook_queries())]
+        yaml.safe_dump({"groups": [{"name": "runbooks", "rules": rules}]}, file)
+        file.flush()
+        run = subprocess.run(["promtool", "check", "rules", file.name], capture_output=True, text=True, check=False)
+    if run.returncode != 0 or f"{len(rules)} rules found" not in run.stdout:
+        yield run.stdout + run.stderr
 
 
 def tests():
@@ -122,6 +134,7 @@ def main():
     for path in sources.RUNBOOKS.glob("*.md"):
         if path.stem not in alerts and path.name != "README.md":
             found.append(f"runbooks/{path.name}: there is no such alert")
+    found += query_faults()
     found += test_faults(alerts)
     found += planted_faults()
     print("\n".join(found), end="\n" if found else "")
