@@ -75,6 +75,15 @@ def query_faults():
         yield run.stdout + run.stderr
 
 
+def order_faults():
+    """A test in which an alert is evaluated before the series that it reads would show chance."""
+    files = ["recording-rules.yaml", "detection-alerts.yaml", "platform-alerts.yaml"]
+    order = ["environment"] + list(dict.fromkeys(group for file in files for path, group, _ in sources.rule_groups() if path.name == file))
+    for path in sorted(TESTS.glob("*_test.yaml")):
+        if yaml.safe_load(path.read_text(encoding="utf-8")).get("group_eval_order") != order:
+            yield f"{path.name}: group_eval_order is not {order}"
+
+
 def tests():
     for path in sorted(TESTS.glob("*_test.yaml")):
         for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
@@ -135,6 +144,7 @@ def main():
         if path.stem not in alerts and path.name != "README.md":
             found.append(f"runbooks/{path.name}: there is no such alert")
     found += query_faults()
+    found += order_faults()
     found += test_faults(alerts)
     found += planted_faults()
     print("\n".join(found), end="\n" if found else "")
