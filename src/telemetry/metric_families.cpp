@@ -73,6 +73,8 @@ const std::vector<MetricFamily>& Metrics::families() {
       {kStoreCheckpointDurationSeconds, kHistogram, "One checkpoint", {}, kSeconds},
       {kAuditEventsTotal, kCounter, "Audit events written", {"event_type", "severity"}},
       {kAuditChainValid, kGauge, "1: every chain held at the last check, 0: one did not", {}},
+      {kBackupLastSuccessTimestampSeconds, kGauge, "When a backup last succeeded", {}},
+      {kBackupLastVerifiedTimestampSeconds, kGauge, "When a backup was last restored for a check", {}},
       {kLogLinesDroppedTotal, kCounter, "Log lines dropped because the queue was full", {}},
   };
   return table;

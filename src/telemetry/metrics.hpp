@@ -105,6 +105,8 @@ inline constexpr std::string_view kStoreLogBytes = "store_log_bytes";
 inline constexpr std::string_view kStoreCheckpointDurationSeconds = "store_checkpoint_duration_seconds";
 inline constexpr std::string_view kAuditEventsTotal = "audit_events_total";
 inline constexpr std::string_view kAuditChainValid = "audit_chain_valid";
+inline constexpr std::string_view kBackupLastSuccessTimestampSeconds = "backup_last_success_timestamp_seconds";
+inline constexpr std::string_view kBackupLastVerifiedTimestampSeconds = "backup_last_verified_timestamp_seconds";
 inline constexpr std::string_view kLogLinesDroppedTotal = "log_lines_dropped_total";
 
 class Metrics {
