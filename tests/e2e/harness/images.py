@@ -31,3 +31,14 @@ def peers():
         if not archive.exists() or archive.stat().st_mtime < max(scripts):
             run(HERE / "images" / "build", "--output", WORK, archive.stem, timeout=1800)
     return archives
+
+
+MONITORING = ("alertmanager", "node-exporter", "prometheus", "loki", "otelcol")
+
+
+def monitoring():
+    """-> archives of the monitoring stack, without Grafana; made once."""
+    for name in MONITORING:
+        if not (WORK / f"{name}.tar").exists():
+            run(HERE / "images" / "build", "--output", WORK, name, timeout=1800)
+    return [WORK / f"{name}.tar" for name in MONITORING]

@@ -106,12 +106,13 @@ class PodLog:
             for number, part in enumerate(parts):
                 self.size += self.file.write(f"{stamp} {stream} {'F' if number == len(parts) - 1 else 'P'} ".encode() + part + b"\n")
             self.written.append((when, line))
-            if self.most and self.size > self.most:
-                self.rotate()
+            rotated = self.path.with_name(f"0.log.{datetime.datetime.now(datetime.timezone.utc):%Y%m%d-%H%M%S}")  # the kubelet's name for it
+            if self.most and self.size > self.most and not rotated.exists():
+                self.rotate(rotated)
 
-    def rotate(self):
+    def rotate(self, rotated):
         self.file.close()
-        self.path.rename(self.path.with_name(f"0.log.{datetime.datetime.now(datetime.timezone.utc):%Y%m%d-%H%M%S.%f}"))
+        self.path.rename(rotated)
         self.file, self.size, self.rotations = open(self.path, "ab", buffering=0), 0, self.rotations + 1
 
     def close(self):
