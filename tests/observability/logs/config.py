@@ -6,7 +6,7 @@ from collections import Counter
 
 import yaml
 from stack import GATE, HERE, OBSERVABILITY, ROOT, want
-from story import LABELS, METADATA, blocks, example_lines
+from story import LABELS, METADATA, blocks, example_lines, runbook_blocks
 
 COLLECTOR_SOURCE = ROOT / "tests" / "e2e" / "cluster" / "tools" / "otelcol"
 
@@ -73,10 +73,10 @@ def one_collector():
 def event_names():
     """Every event that a query or an example names is one that the sources say."""
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.cpp"))
-    names = {name for query in blocks() for pattern in re.findall(r'event=~?"([^"]*)"', query) for name in pattern.split("|")}
+    names = {name for query in blocks() + runbook_blocks() for pattern in re.findall(r'event=~?"([^"]*)"', query) for name in pattern.split("|")}
     names |= {re.search(r'"event": "(\w+)"', line)[1] for line in example_lines("x")}
     for name in sorted(names):
-        want(re.search(f'"{name.replace(".*", "[a-z_]+")}"', sources), f"no source says the event {name}")
+        want(re.search(f'"{name.replace(".*", "[a-z_]+")}"', sources), f"no source says the event {name}, which a query asks for")
     return len(names)
 
 

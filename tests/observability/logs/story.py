@@ -92,10 +92,14 @@ def look_at_labels(loki):
         want(stream["stream"]["slot"] == "blue" and stream["stream"]["app"] == "detection-api", f"labels {stream['stream']}")
 
 
-def blocks():
-    """The queries of queries.md, each with the words over it."""
-    text = (OBSERVABILITY / "loki" / "queries.md").read_text(encoding="utf-8")
-    return [query.strip() for query in re.findall(r"^```logql\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
+def blocks(*files):
+    """The queries of queries.md, or of other pages."""
+    texts = [path.read_text(encoding="utf-8") for path in files or [OBSERVABILITY / "loki" / "queries.md"]]
+    return [query.strip() for text in texts for query in re.findall(r"^ *```logql\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)]
+
+
+def runbook_blocks():
+    return blocks(*sorted((OBSERVABILITY / "runbooks").glob("*.md")))
 
 
 def example_lines(detection_id):
@@ -133,8 +137,10 @@ def queries(world, folder):
             errors = [s["stream"] for s in data["result"] if "__error__" in s.get("stream", {})]
             want(not errors, f"{query}: {errors[:1]}")
         want(not empty, f"{len(empty)} of {len(asked)} queries found nothing: {empty}")
+        for query in (pages := runbook_blocks()):  # some ask for what must not be: that they are understood is enough
+            loki.ask("query_range", query=query, start=time.time_ns() - 600 * 10**9, end=time.time_ns() + 10**9, limit=100, step="30s")
         lone = PodLog(running.pods, "detection-migrate-x7k2p", container="migrate")
         lone.write('{"time":"2026-01-01T00:00:00.000Z","level":"info","event":"migrated","message":"an example"}')
         until(60, "a job's line has the slot none", lambda: loki.lines('{namespace="detection-system", app="detection-api", slot="none", level="info"} | event="migrated"'))
         lone.close()
-        return f"{len(asked)} queries ran, each found something; a job's lines have the slot none"
+        return f"{len(asked)} queries ran, each found something, and {len(pages)} of the runbooks; a job's lines have the slot none"
