@@ -1,11 +1,12 @@
 """What the files of loki/, collector/ and promtail/ promise, looked at without running anything for long."""
 
+import json
 import re
 import subprocess
 from collections import Counter
 
 import yaml
-from stack import GATE, HERE, OBSERVABILITY, ROOT, want
+from stack import GATE, HERE, OBSERVABILITY, ROOT, NotHere, want
 from story import LABELS, METADATA, blocks, example_lines, runbook_blocks
 
 COLLECTOR_SOURCE = ROOT / "tests" / "e2e" / "cluster" / "tools" / "otelcol"
@@ -106,6 +107,24 @@ def tools(world, folder):
         want(run.returncode == 0, f"otelcol: {(run.stderr or run.stdout)[-500:]}")
         said.append("otelcol")
     return said
+
+
+def logql(_world, _folder):
+    """Every query of queries.md and of the runbooks, by Grafana's own grammar."""
+    setup = subprocess.run([ROOT / "tests" / "peers" / "setup_node.sh", "logql"], capture_output=True, text=True)
+    if setup.returncode == 77:
+        raise NotHere(setup.stderr.strip().splitlines()[-1].removeprefix("SKIPPED: "))
+    want(setup.returncode == 0, setup.stderr.strip())
+    asked = blocks() + runbook_blocks()
+    planted = ['{namespace="x"} |= ', "sum by (slot) (count_over_time({app=\"x\"} | json [5m])", '{app="x"} | event=']
+    folder = ROOT / ".cache" / "node" / "logql"
+    run = subprocess.run(["node", folder / "check.mjs"], input=json.dumps(asked + planted), capture_output=True, text=True)
+    want(run.returncode == 0, run.stderr.strip()[-500:])
+    answers = json.loads(run.stdout)
+    wrong = [f"{query} ... at: {at}" for query, at in zip(asked, answers) if at]
+    want(not wrong, f"no LogQL: {wrong}")
+    want(all(answers[len(asked):]), f"planted faults were not found: {answers[len(asked):]}")
+    return f"{len(asked)} queries read"
 
 
 def check(world, folder):

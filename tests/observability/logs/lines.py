@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from stack import PodLog, Collector, Loki, http, until, want
+from stack import Collector, Loki, PodLog, http, until, want
 from story import LABELS, Running
 
 SECONDS, AWAY = float(os.environ.get("DETECTION_LOG_SECONDS", "60")), float(os.environ.get("DETECTION_LOKI_AWAY", "40"))
@@ -33,12 +33,12 @@ class Load:
 
 
 def compare(loki, logs, seconds):
-    """Waits until every line that was written is in Loki. -> (lines, how many of them more than once)"""
+    """Waits until every line that was written is there. -> (lines, how many of them more than once)"""
     wanted = collections.Counter(pair for log in logs for pair in log.written)
     seen = {}
 
     def look():
-        rows = loki.lines('{namespace="detection-system"}', since=86400)
+        rows = loki.rows()
         seen["found"] = collections.Counter((when, line) for when, line, _ in rows)
         seen["labels"] = [labels for _, _, labels in rows]
         return not wanted - seen["found"]
@@ -86,8 +86,8 @@ def lines(world, folder):
         count, twice = compare(loki, [service.log], 240)
         want(service.log.rotations >= 3, f"the log was rotated only {service.log.rotations} times: more load is needed")
         want(before > 500, f"only {before} lines were written")
-        return (f"{count:,} lines written, {count:,} in Loki, 0 missing, {twice} shown twice; {stops} stops and {kills} kills of the collector, "
-                f"{service.log.rotations} rotations of the file, Loki killed and away for {away:.0f} s")
+        return (f"{count:,} lines written, {count:,} there, 0 missing, {twice} shown twice; {stops} stops and {kills} kills of the collector, "
+                f"{service.log.rotations} rotations of the file, Loki's place killed and empty for {away:.0f} s")
 
 
 def late(world, folder):

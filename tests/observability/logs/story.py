@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 
-from stack import OBSERVABILITY, ROOT, Collector, Failure, Loki, PodLog, Service, detection, until, want
+from stack import OBSERVABILITY, ROOT, Collector, Failure, PodLog, Service, detection, log_store, until, want
 
 LABELS = {"namespace", "app", "slot", "level"}
 METADATA = {"event", "request_id", "detection_id", "trace_id", "pod"}
@@ -17,7 +17,7 @@ class Running:
 
     def __init__(self, world, folder, **more):
         self.folder, self.pods = folder, folder / "pods"
-        self.loki = Loki(world.tool("loki"), folder)
+        self.loki = log_store(world, folder)
         self.collector = Collector(world.tool("otelcol"), folder, self.pods, self.loki)
         self.service = self.peer = None
         self.binary, self.more = world.service, more
@@ -43,7 +43,7 @@ class Running:
 
 def told(loki, detection_id, wanted):
     """One query, as queries.md has it. -> the lines, when all these events are among them"""
-    rows = loki.lines('{namespace="detection-system", app="detection-api"} |= "%s"' % detection_id)
+    rows = loki.rows(detection_id)
     events = {json.loads(line)["event"] for _, line, _ in rows}
     return rows if wanted <= events else None
 
@@ -85,11 +85,12 @@ def story(world, folder):
 def look_at_labels(loki):
     for stream in loki.streams():
         want(set(stream) == LABELS, f"the labels of a stream are {stream}")
-    data = loki.ask("query_range", query='{namespace="detection-system"}', limit=1000, start=time.time_ns() - 3600 * 10**9)
-    for stream in data["result"]:
-        extra = set(stream["stream"]) - LABELS
+    for _, line, labels in loki.rows():
+        extra = set(labels) - LABELS
         want(extra <= METADATA, f"structured metadata of a line: {sorted(extra)}")
-        want(stream["stream"]["slot"] == "blue" and stream["stream"]["app"] == "detection-api", f"labels {stream['stream']}")
+        want(labels["slot"] == "blue" and labels["app"] == "detection-api", f"labels {labels}")
+        said = json.loads(line)
+        want(labels["level"] == said["level"] and all(labels.get(name) == said.get(name) for name in METADATA - {"pod"}), f"{labels} of {line}")
 
 
 def blocks(*files):
