@@ -56,8 +56,8 @@ def quiet(monitoring, seconds, seen):
 
 @case("observability")
 def observability(world):
-    """Prometheus, Alertmanager, Loki, collector and node exporter as `kubectl apply -k observability` makes them: every target answers, a detection's
-    story by its id, two slots at once and a switch under load with no alert."""
+    """Prometheus, Alertmanager, collector and node exporter as `kubectl apply -k observability` makes them, and Loki or what stands in for it: every
+    target answers, a detection's story by its id, two slots at once and a switch under load with no alert."""
     release, cluster = world.release, world.cluster
     old, new = release.baseline()
     # As in production: the namespace monitoring may read the metrics.
@@ -104,4 +104,4 @@ def observability(world):
         monitoring.stop()
     return (f"the stack was ready after {ready:.0f} s, {sum(jobs.values()) + 3} targets all up, {len(rules)} rules with {len(alerts)} alerts; a detection's story by its id "
             f"{took[0]:.1f} s ({old}) and {took[1]:.1f} s ({new}) after the command; two slots at once, the switch and the old slot's end under load: none fired"
-            f" ({', '.join(sorted(pending)) or 'none'} was pending); {streams} streams with the four labels; {load.figures()}")
+            f" ({', '.join(sorted(pending)) or 'none'} was pending); {streams} streams with the four labels in {'Loki' if monitoring.loki else 'what stands in for Loki'}; {load.figures()}")

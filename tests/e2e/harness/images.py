@@ -33,12 +33,10 @@ def peers():
     return archives
 
 
-MONITORING = ("alertmanager", "node-exporter", "prometheus", "loki", "otelcol")
-
-
-def monitoring():
-    """-> archives of the monitoring stack, without Grafana; made once."""
-    for name in MONITORING:
+def monitoring(loki):
+    """-> archives of the monitoring stack, without Grafana, and without Loki where that is not here; made once."""
+    names = ["alertmanager", "node-exporter", "prometheus", "otelcol"] + ["loki"] * loki
+    for name in names:
         if not (WORK / f"{name}.tar").exists():
             run(HERE / "images" / "build", "--output", WORK, name, timeout=1800)
-    return [WORK / f"{name}.tar" for name in MONITORING]
+    return [WORK / f"{name}.tar" for name in names]

@@ -1,4 +1,5 @@
-"""The monitoring stack of observability/, as it is rendered, with this cluster's images; without Grafana, whose place in the network a client pod has."""
+"""The monitoring stack of observability/, as it is rendered, with this cluster's images. Without Grafana, whose place in the network a client
+pod has; and where the local cluster has no Loki the receiver of tests/observability/logs is in its place, behind the same Service and policies."""
 
 import json
 import time
@@ -6,7 +7,7 @@ import urllib.parse
 
 import yaml
 from harness import images
-from harness.cluster import ROOT, Failure, NotHere, until
+from harness.cluster import HOME, ROOT, Failure, NotHere, until
 from harness.peers import OURS, pod
 
 SPACE = "monitoring"
@@ -24,6 +25,22 @@ except urllib.error.HTTPError as error:
 class Monitoring:
     def __init__(self, cluster, prefix):
         self.cluster, self.prefix = cluster, prefix
+        self.loki = not cluster.ours or (HOME / "bin" / "loki").exists()
+
+    def stand_in(self, loki):
+        """The StatefulSet of Loki with a receiver in it, and the ConfigMap that this needs."""
+        settings = yaml.safe_load((ROOT / "observability" / "loki" / "loki.yaml").read_text(encoding="utf-8"))["limits_config"]["otlp_config"]
+        labels = [",".join(name for entry in entries if entry["action"] == "index_label" for name in entry["attributes"])
+                  for entries in (settings["resource_attributes"]["attributes_config"], settings["log_attributes"])]
+        spec = loki["spec"]["template"]["spec"]
+        container = spec["containers"][0]
+        container.update(image=f"{self.prefix}/load:test", args=[], command=[
+            "/usr/bin/python3", "/e2e/receiver.py", "--address", "0.0.0.0", "--port", "3100", "--file", "/loki/lines.jsonl",
+            "--resource-labels", labels[0], "--log-labels", labels[1]])
+        container["volumeMounts"].append({"name": "receiver", "mountPath": "/e2e", "readOnly": True})
+        spec["volumes"].append({"name": "receiver", "configMap": {"name": "receiver"}})
+        code = (ROOT / "tests" / "observability" / "logs" / "receiver.py").read_text(encoding="utf-8")
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "receiver", "namespace": SPACE}, "data": {"receiver.py": code}}
 
     def objects(self):
         """What `kubectl apply -k observability` would make, Grafana's own objects left out."""
@@ -36,12 +53,14 @@ class Monitoring:
             if kind in ("StatefulSet", "DaemonSet"):
                 container = item["spec"]["template"]["spec"]["containers"][0]
                 container["image"] = f"{self.prefix}/{IMAGES[name]}:test"
+            if kind == "StatefulSet" and name == "loki" and not self.loki:
+                yield self.stand_in(item)
             yield item
 
     def start(self):
         if self.cluster.ours:
             try:
-                for archive in images.monitoring():
+                for archive in images.monitoring(self.loki):
                     self.cluster.load(archive)
             except Failure as problem:
                 raise NotHere(f"an image of the monitoring stack cannot be made: {problem}") from problem
@@ -103,11 +122,15 @@ class Monitoring:
 
     def lines(self, text, space):
         """-> [(line, labels and structured metadata)] of the last hour with this text: the query of loki/queries.md."""
+        if not self.loki:
+            return [(row["line"], row["labels"] | row["metadata"]) for row in self.ask("loki", "/lines", text=text) if row["labels"]["namespace"] == space]
         now = time.time_ns()
         answer = self.ask("loki", "/loki/api/v1/query_range", query='{namespace="%s", app="detection-api"} |= "%s"' % (space, text), start=now - 3600 * 10**9,
                           end=now + 10**9, limit=1000)
         return [(value[1], stream["stream"]) for stream in answer["data"]["result"] for value in stream["values"]]
 
     def streams(self):
+        if not self.loki:
+            return self.ask("loki", "/streams")
         now = time.time_ns()
         return self.ask("loki", "/loki/api/v1/series", **{"match[]": '{namespace=~".+"}', "start": now - 3600 * 10**9, "end": now + 10**9})["data"]
