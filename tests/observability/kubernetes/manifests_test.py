@@ -8,6 +8,7 @@
 """
 
 import argparse
+import functools
 import importlib.util
 import json
 import pathlib
@@ -180,15 +181,26 @@ def check_linter(name, text):
     return wrong, f"{len(objects)} objects, {len(allowed)} exceptions"
 
 
+CHECKS = {"restricted": check_restricted, "kubeconform": check_kubeconform, "kube-score": functools.partial(check_linter, "kube-score"),
+          "checkov": functools.partial(check_linter, "checkov")}
+QUICK = ["restricted", "kubeconform"]
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/observability/kubernetes/manifests_test.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
                                      epilog="Exit 0: clean, 1: findings, 2: wrong usage, 77: a tool cannot be had here (says why).")
-    parser.add_argument("check", choices=["restricted", "kubeconform", "kube-score", "checkov"])
-    name = parser.parse_args().check
-    need("kubectl", *([name] if name != "restricted" else []))
-    wrong, figures = (check_restricted(render()) if name == "restricted" else check_kubeconform(render()) if name == "kubeconform" else check_linter(name, render()))
-    print("\n".join(wrong) if wrong else figures)
-    return 1 if wrong else 0
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help=f"{', '.join(CHECKS)}; none: {', '.join(QUICK)}")
+    chosen = parser.parse_args().checks or QUICK
+    for name in chosen:
+        if name not in CHECKS:
+            parser.error(f"there is no check '{name}'; there are: {', '.join(CHECKS)}")
+    need("kubectl", *(name for name in chosen if name != "restricted"))
+    text, status = render(), 0
+    for name in chosen:
+        wrong, figures = CHECKS[name](text)
+        print("\n".join(f"{name}: {words}" for words in wrong or [figures]))
+        status = 1 if wrong else status
+    return status
 
 
 if __name__ == "__main__":

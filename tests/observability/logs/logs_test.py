@@ -11,6 +11,7 @@ receiver.py stands in for it in `story` and `lines`; what only Loki can show is 
 """
 
 import argparse
+import collections
 import os
 import pathlib
 import shutil
@@ -30,7 +31,7 @@ CHECKS = {"config": config.check, "logql": config.logql, "story": story.story, "
 ONLY_LOKI = ("late", "retention", "queries")
 EPILOG = """otelcol is that of tests/e2e/cluster (`cluster install otelcol` builds it) or in DETECTION_OBSERVABILITY_BIN, a folder; so is loki, where you have one.
 DETECTION_LOG_SECONDS: how long the load of `lines` goes on (default 60), DETECTION_LOKI_AWAY: how long Loki is away in it (default 40).
-Exit 0: clean, 1: findings, 2: wrong usage, 77: what is needed is not here (the last line says what)."""
+Exit 0: clean, 1: findings, 2: wrong usage, 77: something that is needed is not here (its line says what)."""
 
 
 class World:
@@ -46,6 +47,27 @@ class World:
         return next((place / name for place in self.places if (place / name).exists()), None)
 
 
+def one(world, name):
+    """-> (outcome, words)"""
+    if name not in ("config", "logql", "retention") and not world.tool("otelcol"):
+        return "SKIPPED", "there is no otelcol: tests/e2e/cluster/cluster install otelcol"
+    if name in ONLY_LOKI and not world.tool("loki"):
+        return "SKIPPED", "there is no Loki: put one into a folder and name that in DETECTION_OBSERVABILITY_BIN"
+    if name in ("story", "lines", "queries") and not world.service.exists():
+        return "SKIPPED", f"there is no {world.service.name}: ./run --build"
+    folder = world.folder / name
+    folder.mkdir()
+    into = "" if name in ("config", "logql") else "into Loki: " if world.tool("loki") else "into what stands in for Loki: "
+    try:
+        return "ok", into + CHECKS[name](world, folder)
+    except NotHere as reason:
+        return "SKIPPED", str(reason)
+    except Failure as problem:
+        return "FAILED", str(problem)
+    except Exception:  # pylint: disable=broad-except  # a fault of the check: the others go on
+        return "FAILED", traceback.format_exc(limit=-4)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/observability/logs/logs_test.py", description=__doc__, epilog=EPILOG,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -58,39 +80,17 @@ def main():
         if name not in CHECKS:
             parser.error(f"there is no check '{name}'; there are: {', '.join(CHECKS)}")
     chosen = options.checks or list(CHECKS)
-    world, status = World(options), 0
+    world, count = World(options), collections.Counter()
     for name in chosen:
-        if name not in ("config", "logql", "retention") and not world.tool("otelcol"):
-            print(f"SKIPPED {name}: there is no otelcol: tests/e2e/cluster/cluster install otelcol", flush=True)
-            status = status or 77
-            continue
-        if name in ONLY_LOKI and not world.tool("loki"):
-            print(f"SKIPPED {name}: there is no Loki: put one into a folder and name that in DETECTION_OBSERVABILITY_BIN", flush=True)
-            status = status or 77
-            continue
-        if name not in ("config", "logql", "retention", "late") and not world.service.exists():
-            print(f"SKIPPED {name}: there is no {world.service.name}: ./run --build", flush=True)
-            status = status or 77
-            continue
-        folder = world.folder / name
-        folder.mkdir()
-        try:
-            into = "" if name in ("config", "logql") else "into Loki: " if world.tool("loki") else "into what stands in for Loki: "
-            print(f"ok {name}: {into}{CHECKS[name](world, folder)}", flush=True)
-        except NotHere as reason:
-            status = status or 77
-            print(f"SKIPPED {name}: {reason}", flush=True)
-        except Failure as problem:
-            status = 1
-            print(f"FAILED {name}: {problem}", flush=True)
-        except Exception:  # pylint: disable=broad-except  # a fault of the check: the others go on
-            status = 1
-            print(f"FAILED {name}: {traceback.format_exc(limit=-4)}", flush=True)
+        outcome, words = one(world, name)
+        count[outcome] += 1
+        print(f"{outcome} {name}: {words}", flush=True)
     if options.keep:
         print(f"kept: {world.folder}")
     else:
         shutil.rmtree(world.folder, ignore_errors=True)
-    return status
+    print(f"{count['ok']} passed, {count['FAILED']} failed, {count['SKIPPED']} skipped")
+    return 1 if count["FAILED"] else 77 if count["SKIPPED"] else 0
 
 
 if __name__ == "__main__":
