@@ -76,7 +76,7 @@ def observability(world):
         alerts = {name for kind, name, *_ in rules if kind == "alerting"}
         want(len(alerts) >= ALERTS, f"only {len(alerts)} alerts are loaded: {sorted(alerts)}")
         took = [story(world, monitoring, old)]
-        for expression in ('container_memory_working_set_bytes{namespace="detection-system", container!=""}', "kubelet_volume_stats_used_bytes", "node_load1"):
+        for expression in ('container_memory_working_set_bytes{namespace="detection-system", container!=""}', "kubelet_running_pods", "node_load1"):
             want(until(60, f"{expression} is there", lambda e=expression: monitoring.query(e), pause=3), expression)
         with release.load(1_000_000, 100) as load:
             release.upgrade({"slots": {new: {"state": "running", "minReplicas": 3}}}, wait=False)
