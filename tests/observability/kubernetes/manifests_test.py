@@ -2,7 +2,7 @@
 """The manifests of the monitoring stack, as `kubectl kustomize observability` renders them.
 
   restricted  every pod is as Pod Security `restricted` wants it but the collector and the node exporter; requests within the budget;
-              pinned images; nobody may read Secrets or all of anything; a network policy for each; ConfigMaps that fit
+              pinned images; Prometheus' settings; nobody may read Secrets or all of anything; a network policy for each; ConfigMaps that fit
   kubeconform strict, each Kubernetes release in tests/chart/schemas, and a planted fault is found
   kube-score, checkov   with the exceptions of exceptions.txt
 """
@@ -128,9 +128,24 @@ def look(objects):
             yield f"{item['metadata']['name']}: can be changed under those who have read it"
 
 
+def look_at_prometheus():
+    """Its settings in the cluster: how often, for how long, and the labels that rules and panels rely on."""
+    settings = yaml.safe_load((ROOT / "observability" / "kubernetes" / "prometheus.yml").read_text(encoding="utf-8"))
+    often = (settings["global"]["scrape_interval"], settings["global"]["evaluation_interval"], settings["storage"]["tsdb"]["retention"]["time"])
+    if often != ("15s", "30s", "15d"):
+        yield f"prometheus.yml: scraped, evaluated, kept: {often}"
+    jobs = {job["job_name"]: job for job in settings["scrape_configs"]}
+    given = {rule.get("target_label") for rule in jobs["detection-api"]["relabel_configs"]}
+    if not {"namespace", "pod", "slot"} <= given:
+        yield f"prometheus.yml: the service's series get the labels {sorted(filter(None, given))}"
+    for job in ("kubelet-cadvisor", "kubelet", "node-exporter", "monitoring"):
+        if job not in jobs:
+            yield f"prometheus.yml: no job {job}"
+
+
 def check_restricted(text):
     objects = [o for o in yaml.safe_load_all(text) if o]
-    wrong = list(look(objects))
+    wrong = [*look(objects), *look_at_prometheus()]
     # It must find what is planted.
     planted = yaml.safe_load(json.dumps(objects))
     loki = next(o for o in planted if o["kind"] == "StatefulSet" and o["metadata"]["name"] == "loki")
