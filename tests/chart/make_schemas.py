@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Strict JSON schemas for kubeconform, from the OpenAPI documents and CRDs of the projects' own Go modules.
 
-Small on purpose: only the kinds that the chart has, no descriptions; one file of definitions a Kubernetes release."""
+Small on purpose: only the kinds that the chart and observability/kubernetes have, no descriptions; one file of definitions a Kubernetes release."""
 import argparse
 import json
 import pathlib
@@ -13,7 +13,9 @@ import yaml
 KINDS = {"Namespace": "v1", "ResourceQuota": "v1", "LimitRange": "v1", "ServiceAccount": "v1", "ConfigMap": "v1", "Service": "v1",
          "PersistentVolumeClaim": "v1", "Pod": "v1", "Deployment": "apps/v1", "Job": "batch/v1", "CronJob": "batch/v1",
          "HorizontalPodAutoscaler": "autoscaling/v2", "PodDisruptionBudget": "policy/v1", "NetworkPolicy": "networking.k8s.io/v1",
-         "Ingress": "networking.k8s.io/v1"}
+         "Ingress": "networking.k8s.io/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1", "Role": "rbac.authorization.k8s.io/v1",
+         "RoleBinding": "rbac.authorization.k8s.io/v1", "ClusterRole": "rbac.authorization.k8s.io/v1",
+         "ClusterRoleBinding": "rbac.authorization.k8s.io/v1"}
 DROPPED = {"description", "x-kubernetes-group-version-kind", "x-kubernetes-patch-merge-key", "x-kubernetes-patch-strategy", "example"}
 SERVER_ONLY = {"managedFields", "status"}  # nobody writes these into a manifest
 
@@ -72,7 +74,7 @@ def kubernetes(version, source, target):
     own = {name: json.loads(json.dumps(item).replace("_definitions.json#", "#")) for name, item in kept.items()}
     write(target / version / "_definitions.json", {"definitions": own})
     for kind, name in kinds.items():
-        api = KINDS[kind].replace(".networking.k8s.io", "").replace("networking.k8s.io", "networking").replace("/", "-")
+        api = re.sub(r"\..*/", "/", KINDS[kind]).replace("/", "-")  # kubeconform names a group by its first word
         head = {"properties": {"apiVersion": {"const": KINDS[kind]}, "kind": {"const": kind}}, "required": ["apiVersion", "kind", "metadata"]}
         write(target / version / f"{kind.lower()}-{api}.json", {"allOf": [{"$ref": f"_definitions.json#/definitions/{name}"}, head]})
 

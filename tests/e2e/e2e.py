@@ -26,12 +26,12 @@ from harness.peers import NAMESPACE, OURS, Peers
 from harness.release import EDGE_SPACE, SPACE, Release
 
 FIGURES = ROOT / "docs" / "architecture" / "phase05-kubernetes-figures.md"
-for module in ("install", "switch", "faults", "scale", "policies", "edge"):
+for module in ("install", "switch", "faults", "scale", "policies", "observability", "edge"):
     importlib.import_module(f"cases.{module}")  # their tests register themselves, and run in this order
 EPILOG = """A foreign cluster pulls its images: push build/e2e/{postgres,taky,load}.tar as NAME:test, build/e2e/service/image.tar as
 detection-api:e2e and build/e2e/exits/image.tar as detection-api:exits (--images makes them) to a registry that it
-reaches, and say --image-prefix REGISTRY/PATH.
-The namespaces detection-system, detection-e2e and detection-edge are made and deleted (--keep: not at the end); where one
+reaches, and say --image-prefix REGISTRY/PATH. `observability` wants {prometheus,alertmanager,node-exporter,loki,otelcol}:test too (tests/e2e/images/build).
+The namespaces detection-system, detection-e2e, detection-edge and monitoring are made and deleted (--keep: not at the end); where one
 is there that these tests did not make, nothing is touched.
 A full run (no --only, no --quick) on the local cluster writes docs/architecture/phase05-kubernetes-figures.md.
 Exit 0: none failed, 1: one did, 2: wrong usage, 77: there is no cluster (the last line says what to do)."""

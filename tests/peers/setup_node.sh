@@ -5,7 +5,7 @@
 set -eu
 
 usage() {
-  echo "usage: $0 NAME    (NAME as in tests/peers/NAME/package.json: node-cot)" >&2
+  echo "usage: $0 NAME    (NAME as in tests/peers/NAME/package.json: node-cot, logql)" >&2
   exit 2
 }
 [ $# -eq 1 ] || usage

@@ -31,3 +31,12 @@ def peers():
         if not archive.exists() or archive.stat().st_mtime < max(scripts):
             run(HERE / "images" / "build", "--output", WORK, archive.stem, timeout=1800)
     return archives
+
+
+def monitoring(loki):
+    """-> archives of the monitoring stack, without Grafana, and without Loki where that is not here; made once."""
+    names = ["alertmanager", "node-exporter", "prometheus", "otelcol"] + ["loki"] * loki
+    for name in names:
+        if not (WORK / f"{name}.tar").exists():
+            run(HERE / "images" / "build", "--output", WORK, name, timeout=1800)
+    return [WORK / f"{name}.tar" for name in names]
