@@ -34,6 +34,11 @@ def wait_until(what, seconds, condition, every=0.1):
     return answer
 
 
+def die_with_parent(number=signal.SIGKILL):
+    """In a new process: it gets this signal when the thread that started it is gone."""
+    _libc.prctl(PR_SET_PDEATHSIG, number)
+
+
 class Child:
     """One process; its output is a file. It gets `at_death` when the thread that started it is gone: start it on one that stays."""
 
@@ -42,7 +47,7 @@ class Child:
         with open(log, "ab") as output:
             self.process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, cwd=directory,
-                start_new_session=True, preexec_fn=lambda: _libc.prctl(PR_SET_PDEATHSIG, at_death))
+                start_new_session=True, preexec_fn=lambda: die_with_parent(at_death))
 
     @property
     def running(self):

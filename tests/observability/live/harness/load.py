@@ -20,12 +20,13 @@ SCOPES = "detections:write detections:read detections:verify audit:read admin"
 BATCH_ITEMS = 20
 
 
-def detection(flag="green", number=0, source=None):
+def detection(flag="green", number=0, age_s=0):
     """A detection that gets this flag; of "rejected": one whose camera looks at the sky."""
+    when = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=age_s)
     return {
         "pixel_x": number % 1900, "pixel_y": number // 7 % 1000, "object_class": ("vehicle", "person", "boat")[number % 3],
-        "ai_confidence": CONFIDENCE.get(flag, 0.92), "source": source or SOURCES[number % len(SOURCES)], "camera_id": f"eo-{number % 5}",
-        "timestamp": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
+        "ai_confidence": CONFIDENCE.get(flag, 0.92), "source": SOURCES[number % len(SOURCES)], "camera_id": f"eo-{number % 5}",
+        "timestamp": when.isoformat(timespec="milliseconds"),
         "sensor_metadata": {
             "location_lat": 48.1 + number % 1000 * 1e-5, "location_lon": 11.5, "location_elevation": 120, "heading": number % 360,
             "pitch": 60 if flag == "rejected" else -60, "roll": 0, "focal_length": 2000, "image_width": 1920, "image_height": 1080}}
@@ -238,11 +239,11 @@ class Worker:
         return connection.ask("GET", "/api/v1/detections?limit=1", self._tokens["write_only"])
 
 
-def post_batches(service, token, count, flag="green", at_once=5_000):
+def post_batches(service, token, count, at_once=5_000, age_s=0):
     """Accepted detections in bulk. -> their ids"""
     connection, ids = Connection(service.address, timeout=120), []
     while len(ids) < count:
-        items = [detection(flag, number) for number in range(len(ids), min(count, len(ids) + at_once))]
+        items = [detection("green", number, age_s) for number in range(len(ids), min(count, len(ids) + at_once))]
         status, body = connection.ask("POST", "/api/v1/detections/batch", token, items)
         if status == 429:  # a batch counts as one request for each 100 items
             time.sleep(1)

@@ -58,4 +58,4 @@ class PostgresServer:
         return f"postgresql://postgres@127.0.0.1:{port or self.port}/postgres"
 
     def close(self):
-        self._child.end(signal.SIGQUIT)  # at once: nothing of it is kept
+        self._child.end(signal.SIGQUIT, grace=60)  # at once: nothing of it is kept

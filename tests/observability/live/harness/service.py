@@ -51,6 +51,11 @@ class Service:
         return host, int(port)
 
     @property
+    def store(self):
+        """Its SQLite file (or, with a database, none)."""
+        return self._folder / "data" / "detections.db"
+
+    @property
     def running(self):
         return self._child is not None and self._child.running
 

@@ -35,24 +35,27 @@ def end_on_signals():
 class Stand:
     """services: of slot blue, which is the active one; preview: of slot green. With SQLite (no database) each has a store of its own, and
     the slot is a mere name. options: further ones of `serve`. rules: folder or files; none: no rules. scrape: seconds between two scrapes;
-    hold: the `for` of every alert. keep: the folder stays."""
+    hold: the `for` of every alert. started, prometheus: False leaves their start to start_services(), start_prometheus(). keep: the folder
+    stays."""
 
-    def __init__(self, *, services=1, preview=0, database=False, options=(), rules=RULES, scrape=2, hold=4, prometheus=True, folder=None, keep=False):
-        self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="detection-stand."))
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, *, services=1, preview=0, database=False, options=(), rules=RULES, scrape=2, hold=4, started=True, prometheus=True, keep=False):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="detection-stand."))
         self.folder.chmod(0o711)  # PostgreSQL's user passes through
         self._keep, self._open = keep, []
         self._loads = []
         self.database = self.gate = self.prometheus = None
         self._rules, self._scrape, self._hold = rules, scrape, hold
         try:
-            self._build(services, preview, database, options, prometheus)
+            self._build(services, preview, database, options)
+            if started:
+                self.start_services()
+                if prometheus:
+                    self.start_prometheus()
         except BaseException:
             self.close()
             raise
 
-    def _build(self, services, preview, database, options, prometheus):
-        binary()
+    def _build(self, services, preview, database, options):
         key = self.folder / "key"
         make_key(key)
         self.tokens = {"full": [mint(key, subject, SCOPES) for subject in ("feeder-1", "feeder-2", "operator-1")],
@@ -67,11 +70,11 @@ class Stand:
         self.services = [Service(name, self.folder / name, key, options, name.split("-")[0]) for name in names]
         if database:
             self._prepare_database()
+        self._open += [service.stop for service in self.services]
+
+    def start_services(self, environment=None):
         for service in self.services:
-            self._open.append(service.stop)
-            service.start()
-        if prometheus:
-            self.start_prometheus()
+            service.start(environment)
 
     def _prepare_database(self):
         for words in (["migrate"], ["slot", "set", "blue", "--actor", "stand"]):
@@ -80,7 +83,6 @@ class Stand:
                 raise Failure(f"detection-api {words[0]}: {done.stdout}{done.stderr}")
 
     def start_prometheus(self):
-        """Also by hand, later: its first sample of a counter is then what it has counted by that time."""
         self.prometheus = self._held(Prometheus(self.folder / "prometheus", self.services, self.rule_files(), scrape=self._scrape, hold=self._hold))
         wait_until("Prometheus scrapes every service", 60, lambda: self.query("sum(up)") == [({}, len(self.services))])
 
@@ -100,9 +102,12 @@ class Stand:
     def __exit__(self, *_):
         self.close()
 
+    def stop_loads(self):
+        while self._loads:
+            self._loads.pop().stop()
+
     def close(self):
-        for load in self._loads:
-            load.stop()
+        self.stop_loads()
         while self._open:
             try:
                 self._open.pop()()
