@@ -114,7 +114,7 @@ Each of the 19 alerts was made to fire by really causing what it is about, and t
 the tests that refuses, resets or is slow, a real PostgreSQL behind a gate that delays or cuts, a real Prometheus.
 
 ```
-tests/observability/live/run --report docs/observability/alerts-drill.md        # ./test full runs it without the page
+tests/observability/live/run alerts --report docs/observability/alerts-drill.md
 ```
 
 The expressions are those of `observability/prometheus/rules/`, byte for byte (checked at each run). Shortened by configuration are the

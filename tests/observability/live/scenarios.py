@@ -14,7 +14,7 @@ import time
 import typing
 
 from harness.child import Failure, Skip, wait_until
-from harness.load import HEALTHY, SCOPES, Broken, Connection, post_batches
+from harness.load import HEALTHY, SCOPES, Broken, Connection, detection, post_batches
 from harness.service import mint
 
 FAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
@@ -22,6 +22,7 @@ QUICK = 150  # requests a second: many in a short time, for a service that has t
 CRITICAL_ITEMS = 50_500
 STALE_HOURS = 2
 QUIET_S = 15
+SPOOL_ITEMS, SPOOL_BATCH = 200, 50
 HELD_S, HELD_GAP_S = 3.0, 0.2  # the service itself waits for 5 s
 
 
@@ -37,30 +38,28 @@ class Scenario:
 
 
 class Repeated:
-    """Calls with a number, so often a second, until stop()."""
+    """Calls with a number, so often a second, until stop(), or so many times."""
 
-    def __init__(self, rate, call):
-        self._rate, self._call, self._stopping = rate, call, threading.Event()
-        self.calls, self.problem = 0, None
+    def __init__(self, rate, call, times=None):
+        self._rate, self._call, self._stopping, self._problem = rate, call, threading.Event(), None
+        self._numbers = itertools.count() if times is None else range(times)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self):
-        for number in itertools.count():
-            if self._stopping.wait(1 / self._rate):
-                return
-            try:
+        try:
+            for number in self._numbers:
+                if self._stopping.wait(1 / self._rate):
+                    return
                 self._call(number)
-            except (Broken, Failure, IndexError) as problem:
-                self.problem = problem
-                return
-            self.calls += 1
+        except (Broken, Failure, IndexError) as problem:
+            self._problem = problem
 
     def stop(self):
         self._stopping.set()
         self._thread.join()
-        if self.problem is not None:
-            raise Failure(f"the requests of the scenario broke off: {self.problem}")
+        if self._problem is not None:
+            raise Failure(f"the requests of the scenario broke off: {self._problem}")
 
 
 def quick(stand):
@@ -73,7 +72,18 @@ def quick(stand):
 def database_goes(stand):
     """What reads gets 503; posts are spooled up to the spool's limit, then 507. Most requests here need no store: few errors suffice."""
     stand.fault("database-away")
+    for service in stand.services:
+        fill_spool(service, stand.token)
     stand.load({"rejected": 14, "green": 3, "list": 3}, 20)
+
+
+def fill_spool(service, token):
+    connection = Connection(service.address)
+    for _ in range(SPOOL_ITEMS // SPOOL_BATCH + 2):
+        status, _ = connection.ask("POST", "/api/v1/detections/batch", token, [detection(number=number) for number in range(SPOOL_BATCH)])
+        if status == 507:
+            return connection.close()
+    raise Failure(f"the spool of {service.name} takes more than its limit")
 
 
 def database_returns(stand):
@@ -123,7 +133,12 @@ def store_is_free(stand):
 
 def tak_goes(stand):
     stand.fault("tak-away")
-    post_batches(stand.service, stand.token, CRITICAL_ITEMS)
+    stand.posting = Repeated(10, lambda _: post_batches(stand.service, stand.token, 500), CRITICAL_ITEMS // 500)
+
+
+def tak_returns(stand):
+    stand.posting.stop()
+    stand.mend("tak-away")
 
 
 def tak_resets(stand):
@@ -220,7 +235,7 @@ SCENARIOS = {
     "database-away": Scenario(
         ("HighErrorRate", "ErrorBudgetBurn", "DetectionProcessingErrors"),
         "PostgreSQL unreachable, the spool full: reads get 503, posts 507", database_goes, database_returns,
-        settings={"services": 2, "database": True, "options": ("--spool-max-items", "5")}),
+        settings={"services": 2, "database": True, "options": ("--spool-max-items", SPOOL_ITEMS)}),
     "database-slow": Scenario(
         ("HighP95Latency", "HighP99Latency"),
         "PostgreSQL answers 0.2 s later on each round trip", database_slows, database_is_quick, settings={"database": True}),
@@ -228,7 +243,7 @@ SCENARIOS = {
         ("SlowDetectionProcessing",), f"another process holds the write lock of the SQLite store for {HELD_S:.0f} s at a time", store_is_held, store_is_free),
     "tak-away": Scenario(
         ("TAKServerUnreachable", "OfflineQueueGrowing", "OfflineQueueCritical"),
-        f"the TAK server listens no more; {CRITICAL_ITEMS:,} detections are posted", tak_goes, lambda stand: stand.mend("tak-away")),
+        f"the TAK server listens no more; {CRITICAL_ITEMS:,} detections are posted", tak_goes, tak_returns),
     "tak-resets": Scenario(
         ("TAKPushFailures",), "the TAK server resets each connection at its first event", tak_resets, tak_resets_no_more),
     "tak-slow": Scenario(

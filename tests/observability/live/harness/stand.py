@@ -78,9 +78,9 @@ class Stand:
 
     def _prepare_database(self):
         for words in (["migrate"], ["slot", "set", "blue", "--actor", "stand"]):
-            done = subprocess.run([binary(), *words, "--database-url", self.database.url()], capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                raise Failure(f"detection-api {words[0]}: {done.stdout}{done.stderr}")
+            # On a busy machine the database may need more than the second that the program gives it.
+            wait_until(f"detection-api {words[0]}", 120, lambda words=words: subprocess.run(
+                [binary(), *words, "--database-url", self.database.url()], capture_output=True, check=False).returncode == 0)
 
     def start_prometheus(self):
         self.prometheus = self._held(Prometheus(self.folder / "prometheus", self.services, self.rule_files(), scrape=self._scrape, hold=self._hold))
