@@ -121,7 +121,7 @@ The expressions are those of `observability/prometheus/rules/`, byte for byte (c
 waiting times: `for` and `keep_firing_for` are 4 s, and Prometheus scrapes and evaluates {scraped}. In production `for` comes on top of
 the first column. An alert that looks back over 5 minutes resolves when they have passed, or when good requests outweigh the bad ones.
 
-This run: {time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores, {options.jobs} scenarios at once, {took / 60:.0f} minutes.
+This run: {time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores, {options.jobs} scenarios at once, {took / 60:.0f} minutes, load average {os.getloadavg()[2]:.0f}.
 
 {table}""", encoding="utf-8")
 

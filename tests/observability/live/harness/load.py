@@ -113,10 +113,6 @@ class Load:
         for thread in self._threads:
             thread.join(self._timeout + 10)
 
-    def count(self, kind=None, least=0, most=999):
-        with self._lock:
-            return sum(number for (its, status), number in self.statuses.items() if (kind is None or its == kind) and least <= status <= most)
-
     def _run(self, random_, thread):
         worker = Worker(self._services, self._tokens, random_, thread, self._timeout)
         due = time.monotonic()
