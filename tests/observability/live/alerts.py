@@ -108,13 +108,14 @@ class Drill:
 def report(table, options, took):
     """The page of the docs, from a whole run only."""
     scraped = f"every {options.scrape} s"
+    given = f"--jobs {options.jobs} --patience {options.patience:g} --scrape {options.scrape} "
     options.report.write_text(f"""# The drill of the alerts
 
 Each of the 19 alerts was made to fire by really causing what it is about, and then resolved by mending that: real services, a TAK server of
 the tests that refuses, resets or is slow, a real PostgreSQL behind a gate that delays or cuts, a real Prometheus.
 
 ```
-tests/observability/live/run alerts --report docs/observability/alerts-drill.md
+tests/observability/live/run alerts {given}--report docs/observability/alerts-drill.md
 ```
 
 The expressions are those of `observability/prometheus/rules/`, byte for byte (checked at each run). Shortened by configuration are the
