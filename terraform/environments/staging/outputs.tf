@@ -27,3 +27,8 @@ output "network" {
   description = "VPC, its private subnets, and the addresses from which the nodes reach the world."
   value       = module.platform.network
 }
+
+output "sizes" {
+  description = "How large this environment is: nodes, database, NAT gateways, endpoints, zones, lock, and whether the API is public."
+  value       = module.platform.sizes
+}

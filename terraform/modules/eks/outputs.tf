@@ -42,3 +42,19 @@ output "key_arn" {
   description = "KMS key of the cluster's secrets and log."
   value       = aws_kms_key.this.arn
 }
+
+output "nodes" {
+  description = "What runs: kind of machine, least, wanted and most nodes, subnets they stand in."
+  value = {
+    instance_type = one(aws_eks_node_group.this.instance_types)
+    min           = aws_eks_node_group.this.scaling_config[0].min_size
+    desired       = aws_eks_node_group.this.scaling_config[0].desired_size
+    max           = aws_eks_node_group.this.scaling_config[0].max_size
+    subnets       = length(aws_eks_node_group.this.subnet_ids)
+  }
+}
+
+output "public_api" {
+  description = "Whether the Kubernetes API has a public endpoint."
+  value       = aws_eks_cluster.this.vpc_config[0].endpoint_public_access
+}

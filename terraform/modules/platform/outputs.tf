@@ -56,3 +56,16 @@ output "network" {
     nat_addresses        = module.vpc.nat_addresses
   }
 }
+
+output "sizes" {
+  description = "How large this environment is: nodes, database, NAT gateways, endpoints, zones, lock, and whether the API is public."
+  value = {
+    nodes               = module.eks.nodes
+    database            = module.rds.size
+    zones               = length(var.availability_zones)
+    nat_gateways        = length(module.vpc.nat_gateways)
+    interface_endpoints = length(module.vpc.interface_endpoints)
+    backup_lock         = module.s3.lock
+    public_api          = module.eks.public_api
+  }
+}

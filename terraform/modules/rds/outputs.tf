@@ -37,3 +37,16 @@ output "key_arn" {
   description = "KMS key of the database."
   value       = aws_kms_key.this.arn
 }
+
+output "size" {
+  description = "What runs: class, storage, most storage, standby, days of backups, protection."
+  value = {
+    instance_class        = aws_db_instance.this.instance_class
+    storage_gb            = aws_db_instance.this.allocated_storage
+    storage_max_gb        = aws_db_instance.this.max_allocated_storage
+    multi_az              = aws_db_instance.this.multi_az
+    backup_retention_days = aws_db_instance.this.backup_retention_period
+    deletion_protection   = aws_db_instance.this.deletion_protection
+    max_connections       = var.max_connections
+  }
+}

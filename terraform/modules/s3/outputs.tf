@@ -17,3 +17,8 @@ output "log_bucket" {
   description = "Name of the bucket with its access log."
   value       = aws_s3_bucket.logs.id
 }
+
+output "lock" {
+  description = "Object lock of the backup bucket."
+  value       = { mode = var.lock_mode, days = var.lock_days }
+}

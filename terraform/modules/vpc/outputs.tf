@@ -42,3 +42,13 @@ output "flow_log_group" {
   description = "CloudWatch log group of the flow logs."
   value       = aws_cloudwatch_log_group.flow_logs.name
 }
+
+output "nat_gateways" {
+  description = "NAT gateways by name: one, or one in each zone."
+  value       = [for zone in local.nat_zones : aws_nat_gateway.this[zone].tags.Name]
+}
+
+output "interface_endpoints" {
+  description = "AWS services reached inside."
+  value       = keys(aws_vpc_endpoint.interface)
+}
