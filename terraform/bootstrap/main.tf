@@ -91,8 +91,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "state" {
     filter {}
 
     noncurrent_version_expiration {
-      noncurrent_days           = 365
-      newer_noncurrent_versions = 20
+      noncurrent_days = 365
     }
 
     abort_incomplete_multipart_upload {
