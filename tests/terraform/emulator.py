@@ -4,6 +4,7 @@
 Those are stand-ins of ours: they hold what they are given and give it back in the shape of the API's own model, so that the
 real provider can create, read and delete them. They prove that our requests are well formed, not that AWS takes them.
 """
+import json
 import os
 import sys
 import uuid
@@ -30,10 +31,14 @@ def missing(what):
     return ResourceNotFoundException(clusterName=None, nodegroupName=None, addonName=None, message=f"{what} is not there")
 
 
+def body(response):
+    return json.loads(response.body) if response.body else {}
+
+
 def parameters(response):
-    """The request's parameters by the API's names; paths come as they were sent."""
-    given = {key: unquote(value) if isinstance(value, str) and "%" in value else value for key, value in response.params.items()}
-    return given, given.get("clusterName")
+    """The request's parameters by the API's names, and the cluster's name; what is in the path comes as it was sent."""
+    path = {key: unquote(value) for key, value in response.uri_match.items()}
+    return {**path, **body(response)}, path["name"]
 
 
 def arn(response, kind, *parts):
@@ -166,7 +171,7 @@ def with_cluster_details(create):
     """What describe-cluster has to show besides; and the security group that EKS makes for a cluster."""
     def create_cluster(self):
         result = create(self)
-        given = self.params
+        given = body(self)
         cluster = self.eks_backend.describe_cluster(name=given["name"])
         cluster.access_config = given.get("accessConfig")
         cluster.upgrade_policy = given.get("upgradePolicy")
@@ -181,7 +186,7 @@ def with_cluster_details(create):
 
 def without_security_group(delete):
     def delete_cluster(self):
-        network = self.eks_backend.describe_cluster(name=self.params["name"]).resources_vpc_config
+        network = self.eks_backend.describe_cluster(name=self._get_param("name")).resources_vpc_config
         result = delete(self)
         ec2_backends[self.current_account][self.region].delete_security_group(group_id=network["clusterSecurityGroupId"])
         return result
@@ -191,7 +196,6 @@ def without_security_group(delete):
 def unconditional(decide):
     """moto denies what a bucket policy denies under a condition, whether or not it holds: leave those statements out."""
     def get_permission(self, action, resource):
-        import json
         kept, self.policy = self.policy, self.policy
         try:
             if kept is not None:
