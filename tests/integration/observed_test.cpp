@@ -81,9 +81,10 @@ TEST(Story, OfABatchAndOfADecision) {
   std::mt19937_64 random(7);
   std::vector<std::string> ids;
   for (int i = 0; i < 150; ++i) ids.push_back(random_uuid(random));
-  const auto answer = client.post("/api/v1/detections/batch", batch_json(0, ids.size(), ids));
+  const auto batch = batch_json(0, ids.size(), ids);
+  const auto answer = client.post("/api/v1/detections/batch", batch);
   ASSERT_TRUE(answer && answer->status == 200);
-  const auto repeat = client.post("/api/v1/detections", detection_json(0, ids[0]));
+  const auto repeat = client.post("/api/v1/detections", json::parse(batch)[0].dump());
   ASSERT_TRUE(repeat && repeat->status == 200) << repeat->body;
   const auto conflict = client.post("/api/v1/detections", detection_json(1, ids[0]));
   ASSERT_TRUE(conflict && conflict->status == 409);
