@@ -36,6 +36,12 @@ variables {
   nat_per_zone       = true
 }
 
+# OpenTofu gives every mocked table the same id.
+override_resource {
+  target = aws_route_table.database
+  values = { id = "rtb-database" }
+}
+
 run "with_all" {
   variables {
     interface_endpoints = ["sts", "ecr.api"]
