@@ -2,7 +2,8 @@
 """moto's server, with what it lacks of EKS: access entries, add-ons, Pod Identity, and the cluster's own security group.
 
 Those are stand-ins of ours: they hold what they are given and give it back in the shape of the API's own model, so that the
-real provider can create, read and delete them. They prove that our requests are well formed, not that AWS takes them.
+real provider can create, read and delete them. They prove that our requests are well formed, not that AWS takes them. The
+functions with_* and without_* mend single answers in which moto forgets or mixes up what it was given.
 """
 import json
 import os
@@ -15,9 +16,13 @@ os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 from moto.core.responses import ActionResult, EmptyResult  # noqa: E402
 from moto.core.utils import utcnow  # noqa: E402
 from moto.ec2.models import ec2_backends  # noqa: E402
+from moto.ec2.models.launch_templates import LaunchTemplateBackend  # noqa: E402
+from moto.ec2.models.security_groups import SecurityGroupRule  # noqa: E402
 from moto.eks import urls  # noqa: E402
 from moto.eks.exceptions import ResourceNotFoundException  # noqa: E402
 from moto.eks.responses import EKSResponse  # noqa: E402
+from moto.rds.models import DBParameterGroup  # noqa: E402
+from moto.rds.responses import RDSResponse  # noqa: E402
 from moto.s3.models import FakeBucket  # noqa: E402
 from moto import server  # noqa: E402
 
@@ -193,6 +198,39 @@ def without_security_group(delete):
     return delete_cluster
 
 
+def with_update_config(create):
+    """moto forgets how many nodes may be away, and gives every group without SSH one."""
+    def create_nodegroup(self):
+        result = create(self)
+        given = body(self)
+        group = self.eks_backend.describe_nodegroup(self._get_param("name"), given["nodegroupName"])
+        group.update_config = given.get("updateConfig")
+        if "remoteAccess" not in given:
+            group.remote_access = None
+        return result
+    return create_nodegroup
+
+
+def without_own_tags(create):
+    """moto mixes the tags of a launch template with those of what it starts."""
+    def create_launch_template(self, name, description, template_data, tag_spec):
+        told = [one for one in template_data.get("TagSpecifications", []) if one["ResourceType"] != "launch-template"]
+        return create(self, name, description, {**template_data, "TagSpecifications": told}, tag_spec)
+    return create_launch_template
+
+
+def with_insights(create):
+    """moto does not keep the settings of Performance Insights."""
+    def create_db_instance(self):
+        result = create(self)
+        server = self.backend.describe_db_instances(self.params["DBInstanceIdentifier"])[0]
+        server.performance_insights_enabled = self.params.get("EnablePerformanceInsights", False)
+        server.performance_insights_kms_key_id = self.params.get("PerformanceInsightsKMSKeyId")
+        server.performance_insights_retention_period = self.params.get("PerformanceInsightsRetentionPeriod")
+        return result
+    return create_db_instance
+
+
 def unconditional(decide):
     """moto denies what a bucket policy denies under a condition, whether or not it holds: leave those statements out."""
     def get_permission(self, action, resource):
@@ -208,6 +246,13 @@ def unconditional(decide):
     return get_permission
 
 
+def with_source(update):
+    """RDS says of a parameter that somebody set that it is the user's; the provider reads only those."""
+    def update_parameters(self, new_parameters):
+        update(self, [{**parameter, "Source": "user"} for parameter in new_parameters])
+    return update_parameters
+
+
 def main():
     for function in (create_access_entry, describe_access_entry, list_access_entries, delete_access_entry, associate_access_policy,
                      list_associated_access_policies, disassociate_access_policy, create_pod_identity_association,
@@ -216,7 +261,12 @@ def main():
         setattr(EKSResponse, function.__name__, function)
     EKSResponse.create_cluster = with_cluster_details(EKSResponse.create_cluster)
     EKSResponse.delete_cluster = without_security_group(EKSResponse.delete_cluster)
+    EKSResponse.create_nodegroup = with_update_config(EKSResponse.create_nodegroup)
+    LaunchTemplateBackend.create_launch_template = without_own_tags(LaunchTemplateBackend.create_launch_template)
+    RDSResponse.create_db_instance = with_insights(RDSResponse.create_db_instance)
     FakeBucket.get_permission = unconditional(FakeBucket.get_permission)
+    DBParameterGroup.update_parameters = with_source(DBParameterGroup.update_parameters)
+    SecurityGroupRule.description = property(lambda rule: rule.ip_range.get("Description") or (rule.source_group or {}).get("Description"))
     for path in PATHS:
         urls.url_paths["{0}/clusters/(?P<name>[^/]+)/" + path + "$"] = urls.response.dispatch
     server.main(sys.argv[1:])

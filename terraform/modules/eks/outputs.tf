@@ -50,7 +50,7 @@ output "nodes" {
     min           = aws_eks_node_group.this.scaling_config[0].min_size
     desired       = aws_eks_node_group.this.scaling_config[0].desired_size
     max           = aws_eks_node_group.this.scaling_config[0].max_size
-    subnets       = length(aws_eks_node_group.this.subnet_ids)
+    subnets       = length(var.node_subnet_ids)
   }
 }
 

@@ -118,7 +118,6 @@ resource "aws_db_instance" "this" {
   db_subnet_group_name   = aws_db_subnet_group.this.name
   vpc_security_group_ids = [aws_security_group.this.id]
   publicly_accessible    = false
-  network_type           = "IPV4"
 
   parameter_group_name                = aws_db_parameter_group.this.name
   ca_cert_identifier                  = "rds-ca-rsa2048-g1"

@@ -1,5 +1,41 @@
+# The provider is mocked: what it would compute is given where a random word will not do. Policies are never mocked: the
+# modules render them.
 mock_provider "aws" {
-  source = "../../tests/mocks"
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  mock_data "aws_region" {
+    defaults = { name = "us-east-1" }
+  }
+
+  mock_resource "aws_kms_key" {
+    defaults = {
+      arn    = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+      key_id = "00000000-0000-0000-0000-000000000000"
+    }
+  }
+
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:us-east-1:123456789012:log-group:mocked" }
+  }
+
+  mock_resource "aws_launch_template" {
+    defaults = { id = "lt-00000000000000000", latest_version = 1 }
+  }
+
+  mock_resource "aws_eks_cluster" {
+    defaults = {
+      arn                   = "arn:aws:eks:us-east-1:123456789012:cluster/mocked"
+      endpoint              = "https://mocked.eks.amazonaws.com"
+      certificate_authority = [{ data = "bW9ja2Vk" }]
+      identity              = [{ oidc = [{ issuer = "https://oidc.eks.us-east-1.amazonaws.com/id/MOCKED" }] }]
+    }
+  }
 }
 
 variables {

@@ -1,5 +1,32 @@
+# The provider is mocked: what it would compute is given where a random word will not do. Policies are never mocked: the
+# modules render them.
 mock_provider "aws" {
-  source = "../../tests/mocks"
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  mock_data "aws_region" {
+    defaults = { name = "us-east-1" }
+  }
+
+  mock_resource "aws_kms_key" {
+    defaults = {
+      arn    = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+      key_id = "00000000-0000-0000-0000-000000000000"
+    }
+  }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/mocked" }
+  }
+
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:us-east-1:123456789012:log-group:mocked" }
+  }
 }
 
 variables {
@@ -7,6 +34,12 @@ variables {
   cidr               = "10.30.0.0/16"
   availability_zones = ["us-east-1a", "us-east-1b", "us-east-1c"]
   nat_per_zone       = true
+}
+
+# OpenTofu gives every mocked table the same id.
+override_resource {
+  target = aws_route_table.database
+  values = { id = "rtb-database" }
 }
 
 run "with_all" {
