@@ -104,6 +104,7 @@ void SinkCourier::end_batches() {
     const auto done = end(ending_.front());
     if (done) {
       count(ending_.front());
+      log_ended(ending_.front());
     } else if (done.error().code == ErrorCode::kConflict) {
       // They are due again to the process that has the sink now, and its to record: no failure of theirs.
       log_.info("lease_lost", "another process has the sink since; what was sent is sent again by that one",
@@ -177,7 +178,6 @@ void SinkCourier::count(const Ending& ending) {
   for (const auto& omission : batch.events->omitted()) omitted_[static_cast<std::size_t>(omission.reason)].increment();
   dead_.increment(static_cast<double>(batch.dead.size()));
   const auto arrived = batch.arrived();
-  log_ended(ending);
   if (arrived == 0) return;
   (how == store::Confirmation::kConfirmed ? success_ : unconfirmed_).increment(static_cast<double>(arrived));
   const auto now = steady_clock::now();
