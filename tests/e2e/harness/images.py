@@ -24,19 +24,20 @@ def build(service=None):
     return [service / "image.tar", exits / "image.tar", *peers()]
 
 
-def peers():
+def made(*names):
+    """-> archives of the test images, made again when the scripts that make them have changed."""
     scripts = [file.stat().st_mtime for folder in (HERE / "images", ROOT / "image") for file in folder.iterdir() if file.is_file()]
-    archives = [WORK / f"{name}.tar" for name in ("postgres", "taky", "load")]
+    archives = [WORK / f"{name}.tar" for name in names]
     for archive in archives:
         if not archive.exists() or archive.stat().st_mtime < max(scripts):
             run(HERE / "images" / "build", "--output", WORK, archive.stem, timeout=1800)
     return archives
 
 
+def peers():
+    return made("postgres", "taky", "load")
+
+
 def monitoring(loki):
-    """-> archives of the monitoring stack, without Grafana, and without Loki where that is not here; made once."""
-    names = ["alertmanager", "node-exporter", "prometheus", "otelcol"] + ["loki"] * loki
-    for name in names:
-        if not (WORK / f"{name}.tar").exists():
-            run(HERE / "images" / "build", "--output", WORK, name, timeout=1800)
-    return [WORK / f"{name}.tar" for name in names]
+    """-> archives of the monitoring stack, without Grafana, and without Loki where that is not here."""
+    return made("alertmanager", "node-exporter", "prometheus", "otelcol", *["loki"] * loki)
