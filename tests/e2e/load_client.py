@@ -117,9 +117,10 @@ class Load:
             kind = KINDS[number % len(KINDS)]
             if kind == "read" and last is None:
                 kind = "health"
+            request = self.request(kind, number, last)  # asked again it is the same, with the same time
             for attempt in range(self.options.attempts):
                 try:
-                    connection, status, body = self.once(connection, self.request(kind, number, last))
+                    connection, status, body = self.once(connection, request)
                     problem = None if status in WANTED[kind] else f"status {status}: {body[:200].decode('utf-8', 'replace')}"
                 except (OSError, Broken) as error:
                     problem, status = f"{type(error).__name__}: {error}", 0
