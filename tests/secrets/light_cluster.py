@@ -69,8 +69,8 @@ class LightCluster:
                     f"--service-account-signing-key-file={f}/sa.key", "--service-account-issuer=https://kubernetes.default.svc",
                     "--authorization-mode=RBAC")
         until(120, "the API server", lambda: self.kubectl("get", "--raw", "/readyz", check=False) == "ok")
-        for name in ("detection-system", "monitoring"):
-            self.kubectl("create", "namespace", name)
+        for path in ("kubernetes/manifests/prod/namespace.yaml", "observability/kubernetes/namespace.yaml"):
+            self.kubectl("apply", "-f", ROOT / path)
         self.install()
 
     def install(self):

@@ -134,6 +134,42 @@ class Values(unittest.TestCase):
         self.assertEqual(templates.signing_key(one), "")
 
 
+def untrue(text):
+    """Of a document: files that are not there, and names that are not in the file that is named before them in the same cell."""
+    found = []
+    for cell in (cell for line in text.splitlines() if line.startswith("| ") for cell in line.split("|")):
+        path = None
+        for word in re.findall(r"`([^`]+)`", cell):
+            if re.fullmatch(r"[.\w-]+(/[\w.-]+)+", word):
+                path = ROOT / word
+                if not path.exists():
+                    found.append(f"{word} is not there")
+            elif path and path.is_file() and word not in path.read_text(encoding="utf-8"):
+                found.append(f"{path.relative_to(ROOT)} has no '{word}'")
+    return found
+
+
+class SecurityDocument(unittest.TestCase):
+    TEXT = (ROOT / "docs/architecture/phase05-security.md").read_text(encoding="utf-8")
+
+    def test_every_claim_names_what_is_there(self):
+        self.assertEqual(untrue(self.TEXT), [])
+        self.assertGreater(len(re.findall(r"`[\w.-]+(?:/[\w.-]+)+`", self.TEXT)), 80)
+
+    def test_it_would_be_found(self):
+        for old, new in (("src/security/jose.cpp", "src/security/josey.cpp"), ("`HostileTokensAreRefused`", "`HostileTokensAreTaken`")):
+            self.assertEqual(len(untrue(self.TEXT.replace(old, new))), 1)
+
+    def test_every_row_says_by_what_it_is_shown(self):
+        for section in re.split(r"(?m)^## ", self.TEXT):
+            if not re.match(r"[1-7]\. ", section):
+                continue
+            rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+            self.assertGreater(len(rows), 2, section[:30])
+            for row in rows:
+                self.assertTrue(len(row) == 3 and "`" in row[1] and ("`" in row[2] or row[2].startswith("read there")), row)
+
+
 @unittest.skipUnless(KUBESEAL, "kubeseal is not here (tests/e2e/cluster/cluster install)")
 class Offline(unittest.TestCase):
     """Against a sealing key of our own: what kubeseal seals with its certificate, the backup of that key opens."""
