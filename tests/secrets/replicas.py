@@ -97,7 +97,7 @@ class Clients:
                         self.good += 1
                     else:
                         self.refused += 1
-            self.ended.wait(0.1)
+            self.ended.wait(0.25)
 
 
 def rotate_under_load(program, folder, steps, stagger_s, life_s):

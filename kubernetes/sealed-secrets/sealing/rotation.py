@@ -14,7 +14,7 @@ from . import documents, templates
 from .basics import Environment, Problem
 from .documents import ROTATED, Sealed, now, parse_stamp, stamp
 
-PHASE = "detection-system/rotation"  # "announced KEY", "signing KEY, OLD until retired"
+PHASE = "detection-system/rotation"  # announced, signing; none: no rotation is under way
 SINCE = "detection-system/rotation-since"
 NEXT = "detection-system/rotation-next"
 OLD = "detection-system/rotation-old"
