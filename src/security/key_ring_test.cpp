@@ -134,6 +134,8 @@ TEST_F(KeyRingTest, TheSameTextInFileAndDirectoryIsOneKeyUnderBothKids) {
   EXPECT_TRUE(good(token("file", hmac_text(1))));
   EXPECT_TRUE(good(token(id, hmac_text(1))));
   EXPECT_TRUE(good(hmac_token(R"({"alg":"HS256"})", kClaims, hmac_text(1))));
+  EXPECT_TRUE(metrics_say("key_created_timestamp_seconds{key=\"" + id + "\"} 1"));
+  EXPECT_FALSE(metrics_say("key=\"file\"")) << "one key, one age: a name that stays at a rotation would count as old";
 }
 
 TEST_F(KeyRingTest, KeysComeAndGoWithTheirFiles) {

@@ -1,0 +1,1 @@
+"""What `sealed` is made of."""
