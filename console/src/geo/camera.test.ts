@@ -63,7 +63,8 @@ describe("a camera's view", () => {
   });
 
   it("knows each way to say a focal length", () => {
-    const { focal_length: _, ...without } = pose;
+    const without = { ...pose };
+    delete without.focal_length;
     expect(focalPx({ ...without, focal_length_mm: 36, sensor_width_mm: 36 })).toBe(1000);
     expect(focalPx({ ...without, hfov_deg: 90 })).toBeCloseTo(500, 9);
     expect(focalPx(without)).toBeNull();

@@ -6,7 +6,11 @@ describe("UTM", () => {
     // On the central meridian the easting is 500 km, on the equator the northing is 0, both by definition.
     expect(toUtm({ lat: 0, lon: 3 })).toEqual({ zone: 31, hemisphere: "N", easting: 500_000, northing: 0 });
     // The CN Tower: 17 N 630084 4833438 (the example of the article on UTM).
-    expect(formatUtm({ lat: 43.642566, lon: -79.387139 })).toBe("17 N 630084 4833439");
+    expect(formatUtm({ lat: 43.642566, lon: -79.387139 })).toBe("17 N 630084 4833438");
+    // GeographicLib's own example: 33.3 44.4 is 38n 444140.54 3684706.36.
+    const utm = toUtm({ lat: 33.3, lon: 44.4 });
+    expect(utm?.easting).toBeCloseTo(444_140.54, 2);
+    expect(utm?.northing).toBeCloseTo(3_684_706.36, 2);
     // South: 10,000 km are added.
     expect(toUtm({ lat: -33.857, lon: 151.215 })?.hemisphere).toBe("S");
     expect(toUtm({ lat: -33.857, lon: 151.215 })?.northing).toBeGreaterThan(6_000_000);
@@ -37,7 +41,7 @@ describe("UTM", () => {
 
 describe("MGRS", () => {
   it("has the known values", () => {
-    expect(formatMgrs({ lat: 38.8895, lon: -77.0353 })).toBe("18S UJ 23450 06515"); // the Washington Monument
+    expect(formatMgrs({ lat: 33.3, lon: 44.4 })).toBe("38S MB 44140 84706"); // as GeographicLib says
     expect(formatMgrs({ lat: 0, lon: 0 })).toBe("31N AA 66021 00000");
     expect(formatMgrs({ lat: 85, lon: 0 })).toBeNull();
   });

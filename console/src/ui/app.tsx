@@ -354,9 +354,9 @@ export function App({ api, logOut }: { api: Api; logOut: (why: string | null) =>
     return () => window.removeEventListener("keydown", onKey, { capture: true });
   }, []);
 
-  const all = [...session.store.values()];
-  const classes = filtersOpen ? [...new Set(all.map((one) => one.objectClass))] : [];
-  const sources = filtersOpen ? [...new Set(all.map((one) => one.source))] : [];
+  const all = filtersOpen ? [...session.store.values()] : [];
+  const classes = [...new Set(all.map((one) => one.objectClass))];
+  const sources = [...new Set(all.map((one) => one.source))];
   const filtered = isFiltered(filter);
 
   return (

@@ -55,6 +55,9 @@ export function Help({ close }: { close: () => void }) {
         ellipse holds the true place with 90 % probability. A number counts what lies too close together to tell apart:
         a click opens it up. Marks fade with age; a blue ring is new.
       </p>
+      <p class="small">
+        Base map: Natural Earth. <a href="/assets/licences.md">Licences of what this page is made of</a>.
+      </p>
       <form method="dialog">
         <button class="primary" type="submit">
           Close
