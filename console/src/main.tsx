@@ -6,7 +6,10 @@ import { wordsOf } from "./data/session";
 import { App } from "./ui/app";
 import { Login } from "./ui/login";
 import "ol/ol.css";
-import "./style.css";
+import "./style/base.css";
+import "./style/screen.css";
+import "./style/panels.css";
+import "./style/narrow.css";
 
 // At once, before anything else may look at the address.
 const keyOfAddress = takeKeyFromAddress();

@@ -31,7 +31,11 @@ void Api::answer_console(Exchange& x, const ConsoleArchive::File& file, std::str
   const auto coding = choose_content_coding(x.head.accept_encoding);
   const auto& form = file.forms[static_cast<std::size_t>(coding)];
   headers_.clear();
-  headers_.append("ETag: ").append(form.etag).append("\r\nVary: Accept-Encoding\r\n").append(caching).append(kPolicyLine);
+  headers_.append("ETag: ")
+      .append(form.etag)
+      .append("\r\nVary: Accept-Encoding\r\n")
+      .append(caching)
+      .append(kPolicyLine);
   if (coding != ContentCoding::kIdentity)
     headers_.append("Content-Encoding: ").append(content_coding_name(coding)).append("\r\n");
   if (names_etag(x.head.if_none_match, form.etag)) return x.answer({.status = 304, .headers = headers_});

@@ -44,7 +44,8 @@ TEST_F(ConsoleTest, PolicyAllowsOnlyThisOriginAndNothingInline) {
   for (const auto* part : {"default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'",
                            "base-uri 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'"})
     EXPECT_THAT(policy, HasSubstr(part));
-  for (const auto* part : {"unsafe", "*", "http:", "https:", "nonce", "sha256"}) EXPECT_THAT(policy, Not(HasSubstr(part)));
+  for (const auto* part : {"unsafe", "*", "http:", "https:", "nonce", "sha256"})
+    EXPECT_THAT(policy, Not(HasSubstr(part)));
 }
 
 TEST_F(ConsoleTest, AssetsAreKeptForGoodAndGivenInTheShortestFormThatIsTaken) {
@@ -88,17 +89,17 @@ TEST_F(ApiTest, ABuildWithoutAConsoleSaysSo) {
 
 TEST(ContentCoding, TheShortestThatIsTaken) {
   using enum ContentCoding;
-  for (const auto& [accept, expected] : std::initializer_list<std::pair<std::string_view, ContentCoding>>{
-           {"", kIdentity},
-           {"gzip", kGzip},
-           {"GZIP", kGzip},
-           {"br;q=0.5 , gzip", kBrotli},
-           {"gzip;q=1.0, br;q=0", kGzip},
-           {"br; q=0.000", kIdentity},
-           {"gzip;q=0,", kIdentity},
-           {"*", kIdentity},
-           {"gzipped, brr", kIdentity},
-           {",,;;,", kIdentity}})
+  for (const auto& [accept, expected] :
+       std::initializer_list<std::pair<std::string_view, ContentCoding>>{{"", kIdentity},
+                                                                         {"gzip", kGzip},
+                                                                         {"GZIP", kGzip},
+                                                                         {"br;q=0.5 , gzip", kBrotli},
+                                                                         {"gzip;q=1.0, br;q=0", kGzip},
+                                                                         {"br; q=0.000", kIdentity},
+                                                                         {"gzip;q=0,", kIdentity},
+                                                                         {"*", kIdentity},
+                                                                         {"gzipped, brr", kIdentity},
+                                                                         {",,;;,", kIdentity}})
     EXPECT_EQ(choose_content_coding(accept), expected) << accept;
 }
 

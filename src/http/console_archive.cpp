@@ -41,8 +41,7 @@ bool refuses(std::string_view parameter) noexcept {
 }
 
 /// One line of the index; how long its forms are goes into `sizes`.
-std::optional<ConsoleArchive::File> read_line(std::string_view line,
-                                              std::array<std::size_t, kContentCodings>& sizes) {
+std::optional<ConsoleArchive::File> read_line(std::string_view line, std::array<std::size_t, kContentCodings>& sizes) {
   ConsoleArchive::File file;
   const auto name = cut(line, ' '), media_type = cut(line, ' '), hash = cut(line, ' ');
   if (!name || !media_type || !hash || name->empty() || media_type->empty() || hash->empty()) return std::nullopt;

@@ -22,7 +22,9 @@ async function firstPaint({ browser, service }) {
     paints.push(
       await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity),
     );
-    await page.waitForFunction(() => performance.getEntriesByType("resource").some(({ name }) => name.includes("countries")));
+    await page.waitForFunction(() =>
+      performance.getEntriesByType("resource").some(({ name }) => name.includes("countries")),
+    );
     await sleep(300);
     await closeChecked(context);
   }
@@ -46,7 +48,9 @@ async function arrives({ browser, service }) {
   const worst = [0, 0];
   for (let i = 0; i < 3; i++) {
     const sent = performance.now();
-    const { detection_id: id } = await service.post(detection({ object_class: ["vehicle", "person", "boat"][i] }, pose));
+    const { detection_id: id } = await service.post(
+      detection({ object_class: ["vehicle", "person", "boat"][i] }, pose),
+    );
     await page.waitForSelector(row(id), { timeout: 5_000 });
     worst[0] = Math.max(worst[0], performance.now() - sent);
     await until("a mark on the map", async () => (await inked(page, x, y)) > 40, 5_000, 10);
@@ -92,13 +96,17 @@ async function shared({ browser, service }) {
   const page = await openConsole(context, service);
   await page.waitForSelector(row(made[0].detection_id));
   await page.keyboard.press("f");
-  await page.getByLabel("Source", { exact: true }).selectOption("uav-2");
-  await page.locator(".tick", { hasText: "RED" }).locator("input").check();
-  await page.locator(".tick", { hasText: "YELLOW" }).locator("input").check();
+  await page
+    .locator(".filters label", { hasText: /^Source/ })
+    .locator("select")
+    .selectOption("uav-2");
+  await page.getByRole("checkbox", { name: "RED", exact: true }).check();
+  await page.getByRole("checkbox", { name: "YELLOW", exact: true }).check();
   await page.getByRole("button", { name: "Only what the map shows" }).click();
   await until("two are left", async () => (await page.locator(".row").count()) === 2);
   const address = new URL(page.url());
-  for (const name of ["flag", "source", "bbox", "view"]) assert(address.searchParams.has(name), `no ${name} in ${address}`);
+  for (const name of ["flag", "source", "bbox", "view"])
+    assert(address.searchParams.has(name), `no ${name} in ${address}`);
   const other = await openConsole(context, service, { query: address.search });
   await until("the same two there", async () => (await other.locator(".row").count()) === 2);
   assert(await other.locator(row(made[3].detection_id)).isVisible(), "the RED one is not shown there");
@@ -126,7 +134,10 @@ async function keys({ browser, service }) {
   assert(new URL(page.url()).searchParams.get("id") === made[0].detection_id, "the selected one is in the address");
   await page.keyboard.press("m");
   await page.waitForSelector("text=/Copied: 34V|Copied: 35V/");
-  assert(/^3[45]V [A-Z]{2} \d{5} \d{5}$/.test(await page.evaluate(() => navigator.clipboard.readText())), "MGRS is copied");
+  assert(
+    /^3[45]V [A-Z]{2} \d{5} \d{5}$/.test(await page.evaluate(() => navigator.clipboard.readText())),
+    "MGRS is copied",
+  );
   const before = page.url();
   await page.keyboard.press("Shift+ArrowRight");
   await page.keyboard.press("+");
@@ -156,7 +167,11 @@ async function keys({ browser, service }) {
 
 async function narrow({ browser, service }) {
   const made = await service.post(detection({ ai_confidence: 0.2 }));
-  const context = await browser.context(service, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  const context = await browser.context(service, {
+    viewport: { width: 390, height: 844 },
+    hasTouch: true,
+    isMobile: true,
+  });
   const page = await openConsole(context, service);
   await page.locator(row(made.detection_id)).tap();
   await page.getByRole("button", { name: /Release to TAK/ }).waitFor();

@@ -13,8 +13,8 @@ async function release({ browser, peer, service }) {
   await page.waitForSelector("text=The detector is not sure enough");
   assert(!peer.recorded().includes(uid), "it was sent before it was released");
   await page.getByLabel(/Note/).fill("seen on a second camera");
-  await page.getByRole("button", { name: /Release to TAK/ }).click();
   const sent = performance.now();
+  await page.getByRole("button", { name: /Release to TAK/ }).click();
   await until("the TAK peer has it", () => peer.recorded().includes(`uid="${uid}"`));
   const took = performance.now() - sent;
   const detail = page.locator(".detail");
@@ -26,7 +26,12 @@ async function release({ browser, peer, service }) {
   await detail.locator(".xml", { hasText: uid }).waitFor();
   // Taken back: TAK is sent a delete event.
   await page.getByRole("button", { name: /Take back and reject/ }).click();
-  await until("a delete event", () => peer.recorded().split("</event>").some((event) => event.includes(uid) && event.includes("t-x-d-d")));
+  await until("a delete event", () =>
+    peer
+      .recorded()
+      .split("</event>")
+      .some((event) => event.includes(uid) && event.includes("t-x-d-d")),
+  );
   await detail.locator("text=/Rejected by a person/").waitFor();
   await detail.locator("text=A person rejected it").waitFor();
   // And released once more, by the key.
@@ -57,7 +62,9 @@ async function comesBack({ browser, service }) {
   };
   await post(20);
   const context = await browser.context(service);
-  context.watched.expected.push(/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/);
+  context.watched.expected.push(
+    /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/,
+  );
   const page = await openConsole(context, service);
   await until("twenty", async () => (await page.locator("h1").textContent())?.startsWith("20 "));
   for (let round = 1; round <= 2; round++) {
@@ -88,7 +95,10 @@ async function comesBack({ browser, service }) {
     return [...found].map(([id, places]) => [id, places.size]);
   });
   assert(seen.length === ids.size, `${seen.length} of ${ids.size} are in the list`);
-  assert(seen.every(([id, places]) => ids.has(id) && places === 1), "one is there twice");
+  assert(
+    seen.every(([id, places]) => ids.has(id) && places === 1),
+    "one is there twice",
+  );
   await closeChecked(context);
   return `killed twice, ${ids.size} detections, each once`;
 }

@@ -11,7 +11,11 @@ function spread(i) {
   const angle = i * 2.399963; // the golden angle: even all over
   const radius = 0.25 * Math.sqrt(i / many);
   return detection(
-    { object_class: classes[i % classes.length], ai_confidence: [0.95, 0.8, 0.5, 0.9, 0.3][i % 5], source: `uav-${i % 40}` },
+    {
+      object_class: classes[i % classes.length],
+      ai_confidence: [0.95, 0.8, 0.5, 0.9, 0.3][i % 5],
+      source: `uav-${i % 40}`,
+    },
     { location_lat: 60 + radius * Math.sin(angle), location_lon: 24 + 2 * radius * Math.cos(angle), heading: i % 360 },
   );
 }
@@ -63,11 +67,12 @@ async function heapBytes(network) {
 }
 
 async function moved({ browser, service, options }) {
-  for (let i = 0; i < many; i += 5_000)
-    await service.batch(Array.from({ length: 5_000 }, (_, k) => spread(i + k)));
+  for (let i = 0; i < many; i += 5_000) await service.batch(Array.from({ length: 5_000 }, (_, k) => spread(i + k)));
   const context = await browser.context(service, { reducedMotion: "no-preference" });
   const page = await openConsole(context, service, { query: "?view=60,24,11" });
-  await page.waitForFunction(() => document.querySelector("h1")?.textContent?.startsWith("20,000"), null, { timeout: 60_000 });
+  await page.waitForFunction(() => document.querySelector("h1")?.textContent?.startsWith("20,000"), null, {
+    timeout: 60_000,
+  });
   await sleep(1_500);
   const box = await page.locator(".map").boundingBox();
   const results = [];
@@ -120,10 +125,11 @@ async function steady(context, page, service, seconds) {
   const median = lag[Math.floor(lag.length / 2)];
   assert(median < 1_000, `in the list after ${median} ms`);
   const left = await page.evaluate(() => document.querySelector("h1").textContent);
-  await until("no more than it keeps", async () => Number.parseInt((await page.locator("h1").textContent()).replace(",", "")) <= 21_000);
+  await until(
+    "no more than it keeps",
+    async () => Number.parseInt((await page.locator("h1").textContent()).replace(",", "")) <= 21_000,
+  );
   return `${posted} in ${seconds} s, heap ${inMb} MB, in the list after ${Math.round(median)} ms; ${left}`;
 }
 
-export const tests = [
-  { name: "20,000 on the map, and 100 more a second", run: moved },
-];
+export const tests = [{ name: "20,000 on the map, and 100 more a second", run: moved }];

@@ -13,28 +13,48 @@ async function pictures({ browser, service, options }) {
   for (const name of ["day", "night", "truck_72"]) {
     const accuracy = ["--accuracy", "heading_deg=0.3,pitch_deg=0.2"];
     const packets = join(root, `tests/data/klv/${name}.klv`);
-    const made = spawnSync(service.binary, ["ingest-klv", packets, "--url", service.url, "--token-file", token, "--source", name, "--time", "now", ...accuracy]);
+    const made = spawnSync(service.binary, [
+      "ingest-klv",
+      packets,
+      "--url",
+      service.url,
+      "--token-file",
+      token,
+      "--source",
+      name,
+      "--time",
+      "now",
+      ...accuracy,
+    ]);
     assert(made.status === 0, String(made.stderr));
   }
   const around = [
-    ["truck", 0.92, 0, 0, 30],
-    ["person", 0.71, 0.0012, 0.0021, 200],
-    ["vehicle", 0.55, -0.0011, 0.0028, 310],
-    ["tank", 0.3, 0.0016, -0.0028, 120],
+    ["truck", 0.92, 0.0002, -0.0024, 30],
+    ["person", 0.71, 0.001, 0.0016, 200],
+    ["vehicle", 0.55, -0.0012, 0.0018, 310],
+    ["tank", 0.3, 0.0016, -0.0022, 120],
     ["drone", 0.88, -0.0018, -0.002, 75],
-    ["vehicle", 0.95, 0.0004, -0.0044, 255],
-    ["person", 0.35, -0.0002, 0.0046, 10],
+    ["vehicle", 0.95, -0.0004, -0.003, 255],
+    ["person", 0.35, -0.0014, 0.0006, 10],
   ];
   let held = "";
   for (const [object_class, ai_confidence, north, east, heading] of around) {
-    const pose = { location_lat: 41.1049 + north, location_lon: -104.8509 + east, heading, location_elevation: 260, pitch: -42 };
-    const made = await service.post(detection({ object_class, ai_confidence, source: "mast-2", camera_id: "ir-1" }, pose));
+    const pose = {
+      location_lat: 41.1049 + north,
+      location_lon: -104.8509 + east,
+      heading,
+      location_elevation: 260,
+      pitch: -42,
+    };
+    const made = await service.post(
+      detection({ object_class, ai_confidence, source: "mast-2", camera_id: "ir-1" }, pose),
+    );
     if (object_class === "tank") held = made.detection_id;
   }
   await sleep(6_000); // no ring of what is new on any of them
   const shoot = async (name, options, prepare) => {
     const context = await browser.context(service, options);
-    const page = await openConsole(context, service, { query: "?view=41.1049,-104.8509,16.2" });
+    const page = await openConsole(context, service, { query: "?view=41.1049,-104.8507,17.2" });
     await page.waitForSelector(".row");
     await prepare(page);
     await sleep(1_200);

@@ -26,7 +26,8 @@ while (rest.length > 0) {
     process.stdout.write(usage);
     process.exit(0);
   } else if (name === "--long") options.long = true;
-  else if (["--binary", "--only", "--pictures"].includes(name) && rest.length > 0) options[name.slice(2)] = rest.shift();
+  else if (["--binary", "--only", "--pictures"].includes(name) && rest.length > 0)
+    options[name.slice(2)] = rest.shift();
   else {
     process.stderr.write(`tests/console: '${name}' is not known\n${usage}`);
     process.exit(2);
@@ -34,7 +35,9 @@ while (rest.length > 0) {
 }
 const binary = resolve(
   options.binary ??
-    ["release", "dev"].map((preset) => join(root, "build", preset, "bin/detection-api")).find((file) => existsSync(file)) ??
+    ["release", "dev"]
+      .map((preset) => join(root, "build", preset, "bin/detection-api"))
+      .find((file) => existsSync(file)) ??
     "build/release/bin/detection-api",
 );
 if (!existsSync(binary)) {

@@ -2,14 +2,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -30,8 +23,7 @@ export async function until(what, probe, withinMs = 10_000, everyMs = 20) {
   for (;;) {
     const value = await probe();
     if (value !== false && value !== undefined && value !== null) return value;
-    if (performance.now() - began > withinMs)
-      throw new Error(`${what}: not within ${withinMs} ms`);
+    if (performance.now() - began > withinMs) throw new Error(`${what}: not within ${withinMs} ms`);
     await sleep(everyMs);
   }
 }
@@ -54,13 +46,10 @@ export class Peer {
     peer.folder = mkdtempSync(join(tmpdir(), "console-peer-"));
     const taky = existsSync(join(root, ".cache/venv/taky/bin/taky"));
     peer.name = taky ? "taky" : "the project's own peer";
-    const program = join(
-      root,
-      taky ? "tests/peers/taky_server.py" : "scripts/tak_peer.py",
-    );
+    const program = join(root, taky ? "tests/peers/taky_server.py" : "scripts/tak_peer.py");
     const folder = join(peer.folder, "tak");
     peer.process = spawn("/usr/bin/python3", [program, "--dir", folder], {
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", "ignore"],
     });
     peer.records = join(folder, "cot");
     peer.port = await new Promise((resolve, reject) => {
@@ -70,9 +59,7 @@ export class Peer {
         const ready = /^ready (\d+)/m.exec(text);
         if (ready) resolve(Number(ready[1]));
       });
-      peer.process.on("exit", (code) =>
-        reject(new Error(`the TAK peer ended with ${code}`)),
-      );
+      peer.process.on("exit", (code) => reject(new Error(`the TAK peer ended with ${code}`)));
     });
     return peer;
   }
@@ -114,28 +101,12 @@ export class Service {
 
   /** Starts it (again) on the same port and the same store. */
   async again() {
-    const sinks = this.peer
-      ? ["--tak-sink", `tak=tcp://127.0.0.1:${this.peer.port}`]
-      : [];
-    const listen = [
-      "--listen",
-      `127.0.0.1:${this.port}`,
-      "--metrics-listen",
-      `127.0.0.1:${this.metricsPort}`,
-    ];
-    const store = [
-      "--data-dir",
-      join(this.folder, "data"),
-      "--jwt-key-file",
-      this.keyFile,
-    ];
-    this.process = spawn(
-      this.binary,
-      ["serve", ...store, ...listen, ...sinks, "--rate-limit", "off"],
-      {
-        stdio: ["ignore", "ignore", "ignore"],
-      },
-    );
+    const sinks = this.peer ? ["--tak-sink", `tak=tcp://127.0.0.1:${this.peer.port}`] : [];
+    const listen = ["--listen", `127.0.0.1:${this.port}`, "--metrics-listen", `127.0.0.1:${this.metricsPort}`];
+    const store = ["--data-dir", join(this.folder, "data"), "--jwt-key-file", this.keyFile];
+    this.process = spawn(this.binary, ["serve", ...store, ...listen, ...sinks, "--rate-limit", "off"], {
+      stdio: ["ignore", "ignore", "ignore"],
+    });
     await until("the service is ready", async () => {
       try {
         return (await fetch(`${this.url}/ready`)).ok;
@@ -161,17 +132,7 @@ export class Service {
   token(scope, subject = "tester") {
     const made = spawnSync(
       this.binary,
-      [
-        "token",
-        "--jwt-key-file",
-        this.keyFile,
-        "--subject",
-        subject,
-        "--scope",
-        scope,
-        "--ttl",
-        "2h",
-      ],
+      ["token", "--jwt-key-file", this.keyFile, "--subject", subject, "--scope", scope, "--ttl", "2h"],
       { encoding: "utf8" },
     );
     assert(made.status === 0, made.stderr);
@@ -179,22 +140,14 @@ export class Service {
   }
 
   async ask(method, path, body, type = "application/json") {
-    this.admin ??= this.token(
-      "detections:write detections:read detections:verify audit:read admin",
-      "poster",
-    );
+    this.admin ??= this.token("detections:write detections:read detections:verify audit:read admin", "poster");
     const answer = await fetch(this.url + path, {
       method,
       headers: {
         Authorization: `Bearer ${this.admin}`,
         ...(body === undefined ? {} : { "Content-Type": type }),
       },
-      body:
-        body === undefined
-          ? undefined
-          : typeof body === "string"
-            ? body
-            : JSON.stringify(body),
+      body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body),
     });
     const text = await answer.text();
     assert(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
@@ -240,8 +193,7 @@ export function detection(change = {}, pose = {}) {
   };
 }
 
-export const everything =
-  "detections:write detections:read detections:verify audit:read admin";
+export const everything = "detections:write detections:read detections:verify audit:read admin";
 
 export class Browser {
   static async start() {
@@ -277,23 +229,14 @@ export class Browser {
     context.on("request", (request) => {
       watched.requests++;
       const url = request.url();
-      if (
-        !url.startsWith(`${service.url}/`) &&
-        !url.startsWith("blob:") &&
-        !url.startsWith("data:")
-      )
+      if (!url.startsWith(`${service.url}/`) && !url.startsWith("blob:") && !url.startsWith("data:"))
         watched.foreign.push(url);
     });
     context.on("console", (message) => {
-      if (
-        message.type() === "error" &&
-        !watched.expected.some((words) => words.test(message.text()))
-      )
+      if (message.type() === "error" && !watched.expected.some((words) => words.test(message.text())))
         watched.errors.push(message.text());
     });
-    context.on("weberror", (error) =>
-      watched.errors.push(String(error.error())),
-    );
+    context.on("weberror", (error) => watched.errors.push(String(error.error())));
     context.watched = watched;
     return context;
   }
@@ -308,26 +251,14 @@ export async function closeChecked(context) {
   const { watched } = context;
   await context.close();
   assert(watched.requests > 0, "no request was seen: the check sees nothing");
-  assert(
-    watched.foreign.length === 0,
-    `requests left the origin: ${watched.foreign.join(", ")}`,
-  );
-  assert(
-    watched.errors.length === 0,
-    `errors in the page: ${watched.errors.join(" | ")}`,
-  );
+  assert(watched.foreign.length === 0, `requests left the origin: ${watched.foreign.join(", ")}`);
+  assert(watched.errors.length === 0, `errors in the page: ${watched.errors.join(" | ")}`);
 }
 
 /** The console, logged in by the address. */
-export async function openConsole(
-  context,
-  service,
-  { scope = everything, query = "" } = {},
-) {
+export async function openConsole(context, service, { scope = everything, query = "" } = {}) {
   const page = await context.newPage();
-  await page.goto(
-    `${service.url}/${query}#key=${service.token(scope, "operator")}`,
-  );
+  await page.goto(`${service.url}/${query}#key=${service.token(scope, "operator")}`);
   await page.waitForSelector('[data-feed="live"]', { timeout: 10_000 });
   return page;
 }
@@ -340,9 +271,7 @@ export function inked(page, x, y, reach = 6) {
     ({ x, y, reach }) => {
       const canvas = document.querySelector(".detections-layer");
       if (!(canvas instanceof HTMLCanvasElement)) return 0;
-      const { data } = canvas
-        .getContext("2d")
-        .getImageData(x - reach, y - reach, 2 * reach, 2 * reach);
+      const { data } = canvas.getContext("2d").getImageData(x - reach, y - reach, 2 * reach, 2 * reach);
       let opaque = 0;
       for (let i = 3; i < data.length; i += 4) if (data[i] > 200) opaque++;
       return opaque;

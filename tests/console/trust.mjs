@@ -4,7 +4,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateSync } from "node:zlib";
-import { assert, closeChecked, detection, everything, fromConsole, openConsole, row, sleep, until } from "./support.mjs";
+import {
+  assert,
+  closeChecked,
+  detection,
+  everything,
+  fromConsole,
+  openConsole,
+  row,
+  sleep,
+  until,
+} from "./support.mjs";
 
 const hostile = [
   `<img src=x onerror="window.broken=1">`,
@@ -88,7 +98,10 @@ async function onlyRead({ browser, service }) {
   await page.waitForSelector(row(later.detection_id));
   await page.locator(row(later.detection_id), { hasText: "Delivered" }).waitFor();
   await page.locator(".sinks", { hasText: "connected" }).waitFor();
-  assert((await service.ask("GET", `/api/v1/detections/${held.detection_id}`)).delivery.state === "held", "it was decided");
+  assert(
+    (await service.ask("GET", `/api/v1/detections/${held.detection_id}`)).delivery.state === "held",
+    "it was decided",
+  );
   assert(refused.length === 0, `asked for what it may not have: ${refused.join(", ")}`);
   await closeChecked(context);
 }
@@ -107,7 +120,10 @@ async function login({ browser, service }) {
   await page.keyboard.press("Enter");
   await page.getByText("may not read detections").waitFor();
   // An API key says through the token endpoint what it may.
-  const { key } = await service.ask("POST", "/api/v1/api-keys", { name: "map", scopes: ["detections:read", "audit:read"] });
+  const { key } = await service.ask("POST", "/api/v1/api-keys", {
+    name: "map",
+    scopes: ["detections:read", "audit:read"],
+  });
   await field.fill(key);
   await page.keyboard.press("Enter");
   await page.waitForSelector('[data-feed="live"]');
@@ -151,7 +167,12 @@ async function policy({ service }) {
   const page = await fetch(`${service.url}/`, { headers: { "Accept-Encoding": "br" } });
   const html = await page.text();
   const rules = page.headers.get("content-security-policy") ?? "";
-  for (const rule of ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"])
+  for (const rule of [
+    "default-src 'none'",
+    "script-src 'self'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+  ])
     assert(rules.includes(rule), `no ${rule} in ${rules}`);
   assert(!/unsafe|\*|https?:/.test(rules), rules);
   assert(page.headers.get("x-content-type-options") === "nosniff", "no nosniff");
@@ -162,14 +183,17 @@ async function policy({ service }) {
     const answer = await fetch(service.url + name, { headers: { "Accept-Encoding": "br" } });
     assert(answer.status === 200, `${name}: ${answer.status}`);
     assert(answer.headers.get("cache-control")?.includes("immutable") === true, `${name} is not kept`);
-    const again = await fetch(service.url + name, { headers: { "Accept-Encoding": "br", "If-None-Match": answer.headers.get("etag") } });
+    const again = await fetch(service.url + name, {
+      headers: { "Accept-Encoding": "br", "If-None-Match": answer.headers.get("etag") },
+    });
     assert(again.status === 304, `${name}: ${again.status} for its own tag`);
   }
 }
 
 async function accessible({ browser, service }) {
   const axe = readFileSync(fromConsole.resolve("axe-core/axe.min.js"), "utf8");
-  for (let i = 0; i < 6; i++) await service.post(detection({ ai_confidence: [0.9, 0.5, 0.2][i % 3], source: `uav-${i}` }));
+  for (let i = 0; i < 6; i++)
+    await service.post(detection({ ai_confidence: [0.9, 0.5, 0.2][i % 3], source: `uav-${i}` }));
   // axe is put in by the test, past the policy of the page.
   const context = await browser.context(service, { bypassCSP: true });
   const looked = [];
@@ -251,7 +275,16 @@ function onePmtiles() {
   const header = Buffer.alloc(127);
   header.write("PMTiles");
   header[7] = 3;
-  const places = [127, directory.length, 127 + directory.length, metadata.length, 0, 0, 127 + directory.length + metadata.length, tile.length];
+  const places = [
+    127,
+    directory.length,
+    127 + directory.length,
+    metadata.length,
+    0,
+    0,
+    127 + directory.length + metadata.length,
+    tile.length,
+  ];
   places.concat([1, 1, 1]).forEach((value, i) => header.writeBigUInt64LE(BigInt(value), 8 + 8 * i));
   header.set([1, 1, 1, 2, 0, 0], 96); // clustered, nothing compressed, PNG, zoom 0 to 0
   header.writeInt32LE(-1_800_000_000, 102);

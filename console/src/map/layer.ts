@@ -10,11 +10,14 @@ import { drawGraticule, toX, toY } from "./graticule";
 import { flagColours, spriteOf, type Theme } from "./symbol";
 import { drawNames, type CountryName } from "./world";
 
-const cellPx = 38;
+const cellPx = 44;
 const ellipsesMost = 300;
 const ellipseLeastPx = 7;
 const worldM = 2 * Math.PI * 6_378_137;
 const newMs = 5_000;
+
+/** A difference of two places, the short way around the world. */
+const wrapped = (x: number) => x - Math.round(x / worldM) * worldM;
 
 export interface Scene {
   items: Item[];
@@ -44,7 +47,7 @@ export class DetectionLayer {
   private readonly canvas = document.createElement("canvas");
   private readonly context: CanvasRenderingContext2D;
   private clusters: Cluster[] = [];
-  private clustersFor = { level: NaN, version: -1 };
+  private clustersFor = { level: NaN, version: -1, x: 0, y: 0, reachX: 0, reachY: 0 };
   private drawn: { cluster: Cluster; x: number; y: number }[] = [];
 
   constructor(private readonly scene: Scene) {
@@ -82,13 +85,12 @@ export class DetectionLayer {
     const [cx = 0, cy = 0] = frame.viewState.center;
     const place = (x: number, y: number): [number, number] => {
       // The copy of the world that is nearest to the middle of the view.
-      const away = x - cx - Math.round((x - cx) / worldM) * worldM;
-      return [away / resolution + width / 2, height / 2 - (y - cy) / resolution];
+      return [wrapped(x - cx) / resolution + width / 2, height / 2 - (y - cy) / resolution];
     };
     drawGraticule({ context, width, height, centre: [cx, cy], resolution, theme: scene.theme });
     drawNames(context, scene.names, place, resolution, scene.theme);
     this.drawArea(place);
-    this.cluster(resolution, frame.viewHints[0] !== 0 || frame.viewHints[1] !== 0);
+    this.cluster([cx, cy], resolution, [width, height], frame.viewHints[0] !== 0 || frame.viewHints[1] !== 0);
     const margin = 40;
     this.drawn = [];
     for (const cluster of this.clusters) {
@@ -102,13 +104,33 @@ export class DetectionLayer {
     return canvas;
   }
 
-  /** By half steps of zoom; data that arrives while the map moves waits for the end of the movement. */
-  private cluster(resolution: number, moving: boolean): void {
-    const level = Math.round(2 * Math.log2(resolution));
-    const same = this.clustersFor.level === level;
-    if (same && (moving || this.clustersFor.version === this.scene.version)) return;
-    this.clusters = clustersOf(this.scene.items, cellPx * 2 ** (level / 2));
-    this.clustersFor = { level, version: this.scene.version };
+  /**
+   * By whole steps of zoom, of what is in the view or one view around it: twenty thousand take no longer than what is
+   * seen. Data that arrives while the map moves waits for the end of the movement.
+   */
+  private cluster(centre: [number, number], resolution: number, size: [number, number], moving: boolean): void {
+    const level = Math.round(Math.log2(resolution));
+    const made = this.clustersFor;
+    const [reachX, reachY] = [size[0] * resolution, size[1] * resolution];
+    const near = Math.abs(wrapped(centre[0] - made.x)) <= made.reachX && Math.abs(centre[1] - made.y) <= made.reachY;
+    const wide = reachX * 1.5 >= worldM / 2; // the whole world is there anyway
+    if (made.level === level && near && (moving || made.version === this.scene.version)) return;
+    const items = wide
+      ? this.scene.items
+      : this.scene.items.filter(
+          ({ x, y }) => Math.abs(wrapped(x - centre[0])) <= 1.5 * reachX && Math.abs(y - centre[1]) <= 1.5 * reachY,
+        );
+    this.clusters = clustersOf(items, cellPx * 2 ** level);
+    // How far the middle may go before an edge of the view comes to the edge of what was looked at. A level is left
+    // before the view is half a step wider, which costs some of it.
+    this.clustersFor = {
+      level,
+      version: this.scene.version,
+      x: centre[0],
+      y: centre[1],
+      reachX: wide ? Infinity : reachX * 0.4,
+      reachY: wide ? Infinity : reachY * 0.4,
+    };
   }
 
   private trace(points: ArrayLike<number>, place: (x: number, y: number) => [number, number]): void {

@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Api } from "../data/api";
-import { filterFromQuery, filterToQuery, isFiltered, matches, noFilter, type Filter } from "../data/filter";
+import { filterFromQuery, filterToQuery, isFiltered, matches, type Filter } from "../data/filter";
 import { Session, wordsOf, type Status } from "../data/session";
 import { type Counts, type Item } from "../data/store";
 import type { DetectionRecord } from "../data/types";
@@ -10,8 +10,9 @@ import { viewOf } from "../geo/camera";
 import { distanceM, type LatLon } from "../geo/ellipsoid";
 import { formatLatLon, formatMgrs, formatUtm } from "../geo/coordinates";
 import { baseMapOf, type BaseMap } from "../map/base_map";
-import { MapView, type Place } from "../map/view";
+import { MapView } from "../map/view";
 import type { Theme } from "../map/symbol";
+import { firstTheme, placeFromQuery, quickFilters, quickOf, settings, writeAddress } from "./address";
 import { Detail } from "./detail";
 import { Filters } from "./filters";
 import { BaseMaps, Help } from "./help";
@@ -19,57 +20,12 @@ import { List } from "./list";
 import { Operation } from "./operation";
 import { Keys } from "./parts";
 import { StatusBar, type Quick } from "./status_bar";
+import { useKeys } from "./use_keys";
 
 const drawEveryMs = 250;
-const newMinutes = 5;
 const nearM = 20_000;
-
-/** Settings, no secrets: the theme and the path of a base map. A browser that keeps nothing is no reason to fail. */
-const settings = {
-  get: (name: string): string | null => {
-    try {
-      return localStorage.getItem(`console.${name}`);
-    } catch {
-      return null;
-    }
-  },
-  set: (name: string, value: string) => {
-    try {
-      localStorage.setItem(`console.${name}`, value);
-    } catch {
-      // Private browsing.
-    }
-  },
-};
-
-function firstTheme(): Theme {
-  const kept = settings.get("theme");
-  if (kept === "day" || kept === "night") return kept;
-  return matchMedia("(prefers-color-scheme: light)").matches ? "day" : "night";
-}
-
-function placeFromQuery(query: URLSearchParams): Place | null {
-  const [lat, lon, zoom] = (query.get("view") ?? "").split(",").map(Number);
-  if (lat === undefined || lon === undefined || zoom === undefined) return null;
-  const good = Math.abs(lat) <= 85 && Math.abs(lon) <= 180 && zoom >= 1 && zoom <= 21;
-  return good ? { lat, lon, zoom } : null;
-}
-
-function quickOf(filter: Filter): Quick {
-  const only = (change: Partial<Filter>) =>
-    JSON.stringify(plain({ ...noFilter, ...change })) === JSON.stringify(plain(filter));
-  if (only({ states: new Set(["held"]) })) return "held";
-  if (only({ states: new Set(["queued", "dead_letter", "spooled"]) })) return "undelivered";
-  return only({ minutes: newMinutes }) ? "new" : "all";
-}
-const plain = (filter: Filter) => ({ ...filter, flags: [...filter.flags], states: [...filter.states].sort() });
-
-const quickFilters: Record<Quick, Filter> = {
-  all: noFilter,
-  held: { ...noFilter, states: new Set(["held"]) },
-  undelivered: { ...noFilter, states: new Set(["queued", "dead_letter", "spooled"]) },
-  new: { ...noFilter, minutes: newMinutes },
-};
+/** Followed are the newest few, so close that their ellipses are seen. */
+const newestShown = 12;
 
 export function App({ api, logOut }: { api: Api; logOut: (why: string | null) => void }) {
   const session = useMemo(() => new Session(api, (why) => logOut(`You were logged out: ${why}.`)), [api]);
@@ -84,7 +40,7 @@ export function App({ api, logOut }: { api: Api; logOut: (why: string | null) =>
   const [open, setOpen] = useState<"none" | "operation" | "help" | "base">("none");
   const [filtersOpen, setFiltersOpen] = useState(false);
   const [sheet, setSheet] = useState(false); // phone: the list is up
-  const [pointer, setPointer] = useState<LatLon | null>(null);
+  const showPointer = useRef<(at: LatLon | null) => void>(() => undefined);
   const [basePath, setBasePath] = useState(settings.get("base") ?? "");
   const [said, setSaid] = useState("");
   const [shown, setShown] = useState<{ items: Item[]; counts: Counts }>({
@@ -105,7 +61,7 @@ export function App({ api, logOut }: { api: Api; logOut: (why: string | null) =>
         writeAddress((query) =>
           query.set("view", `${place.lat.toFixed(5)},${place.lon.toFixed(5)},${place.zoom.toFixed(2)}`),
         ),
-      pointer: setPointer,
+      pointer: (at) => showPointer.current(at),
     });
     map.current = made;
     const place = placeFromQuery(start);
@@ -158,9 +114,9 @@ export function App({ api, logOut }: { api: Api; logOut: (why: string | null) =>
     placed.current = true;
     if (!first && map.current.shows(newest)) return;
     const near = items
-      .slice(0, 200)
+      .slice(0, newestShown)
       .filter((item) => distanceM(item, newest) < nearM && item.ce90 !== null && item.ce90 < 2_000);
-    map.current.fit(near.length > 0 ? near : [newest], !first, 16);
+    map.current.fit(near.length > 0 ? near : [newest], !first, 17.5);
   };
   useEffect(() => {
     const timer = setInterval(() => refresh(false), drawEveryMs);
@@ -322,37 +278,7 @@ export function App({ api, logOut }: { api: Api; logOut: (why: string | null) =>
     "?": () => setOpen("help"),
     Escape: escape,
   };
-  const keys = useRef(actions);
-  keys.current = actions;
-  useEffect(() => {
-    const moves: Record<string, [number, number]> = {
-      ArrowUp: [0, -1],
-      ArrowDown: [0, 1],
-      ArrowLeft: [-1, 0],
-      ArrowRight: [1, 0],
-    };
-    const onKey = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-      const on = event.target instanceof Element ? event.target : null;
-      if (on !== null && on.closest("dialog") !== null) return;
-      const writes = on !== null && on.closest("input, textarea, select") !== null;
-      if (writes && event.key !== "Escape") return;
-      if (writes && on instanceof HTMLElement) return on.blur();
-      const move = moves[event.key];
-      if (move !== undefined && event.shiftKey) {
-        map.current?.panBy(...move);
-        event.preventDefault();
-        return;
-      }
-      const action = keys.current[event.key];
-      if (action === undefined) return;
-      event.preventDefault();
-      action();
-    };
-    // Before the map and the list take the arrows for themselves.
-    window.addEventListener("keydown", onKey, { capture: true });
-    return () => window.removeEventListener("keydown", onKey, { capture: true });
-  }, []);
+  useKeys(actions, (right, down) => map.current?.panBy(right, down));
 
   const all = filtersOpen ? [...session.store.values()] : [];
   const classes = [...new Set(all.map((one) => one.objectClass))];
@@ -400,9 +326,7 @@ export function App({ api, logOut }: { api: Api; logOut: (why: string | null) =>
             Keys
           </button>
         </div>
-        <p class="pointer" aria-hidden="true">
-          {pointer !== null && `${formatLatLon(pointer)}   ${formatMgrs(pointer) ?? ""}`}
-        </p>
+        <Pointer show={showPointer} />
         {said !== "" && (
           <p class="said" role="status">
             {said}
@@ -471,17 +395,20 @@ export function App({ api, logOut }: { api: Api; logOut: (why: string | null) =>
   );
 }
 
+/** By itself, so that a moving mouse draws nothing else anew. */
+function Pointer({ show }: { show: { current: (at: LatLon | null) => void } }) {
+  const [at, setAt] = useState<LatLon | null>(null);
+  show.current = setAt;
+  return (
+    <p class="pointer" aria-hidden="true">
+      {at !== null && `${formatLatLon(at)}   ${formatMgrs(at) ?? ""}`}
+    </p>
+  );
+}
+
 function emptyWords(status: Status, filtered: boolean): string {
   if (status.feed.kind === "connecting") return "Connecting to the service…";
   if (status.history.loading) return "Reading what there is…";
   if (filtered) return "No detection fits the filter. Press a to show all.";
   return "No detection yet. They appear here, and on the map, as they are posted to /api/v1/detections.";
-}
-
-function writeAddress(change: (query: URLSearchParams) => void): void {
-  const query = new URLSearchParams(location.search);
-  change(query);
-  const text = query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
-  const next = location.pathname + (text === "" ? "" : `?${text}`);
-  if (next !== location.pathname + location.search) history.replaceState(null, "", next);
 }

@@ -87,7 +87,7 @@ export function Filters({ filter, set, classes, sources, areaOfView }: Props) {
             <option value="1440">1 day</option>
           </select>
         </label>
-        <label>
+        <div class="field">
           Area
           <button
             type="button"
@@ -96,7 +96,7 @@ export function Filters({ filter, set, classes, sources, areaOfView }: Props) {
           >
             {filter.area === null ? "Only what the map shows" : "Area is set: clear it"}
           </button>
-        </label>
+        </div>
       </div>
       <div class="pair">
         <label>
