@@ -17,7 +17,8 @@ COPY . .
 ARG VERSION
 ARG COMMIT
 ARG SOURCE_DATE_EPOCH
-RUN cmake --preset release -DDETECTION_COMMIT="${COMMIT:?}" && \
+RUN scripts/console.sh build && \
+    cmake --preset release -DDETECTION_COMMIT="${COMMIT:?}" && \
     cmake --build --preset release --target detection-api && \
     test "$(build/release/bin/detection-api --version)" = "${VERSION:?} ($COMMIT)" && \
     SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:?}" image/build --binary build/release/bin/detection-api --rootfs /rootfs

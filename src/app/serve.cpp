@@ -8,6 +8,7 @@
 #include "app/audit_keeper.hpp"
 #include "app/build_info.hpp"
 #include "app/commands.hpp"
+#include "app/console_assets.hpp"
 #include "app/open_store.hpp"
 #include "app/release_watch.hpp"
 #include "detection/json_writer.hpp"
@@ -100,6 +101,7 @@ http::ServiceOptions service_options(const Configuration& configuration) {
   options.tls_certificate_file = configuration.text("tls-cert-file");
   options.tls_key_file = configuration.text("tls-key-file");
   options.cached_reads_most = configuration.count("read-cache");
+  options.console = console_archive();
   options.version = kVersion;
   options.commit = kCommit;
   options.slot = configuration.text("slot");

@@ -145,6 +145,8 @@ void Api::request(Exchange& x) {
     case Route::kMetrics: return get_metrics(x);
     case Route::kOpenApi: return get_open_api(x);
     case Route::kProblem: return get_problem(x, match->parameter);
+    case Route::kConsole: return get_console(x);
+    case Route::kConsoleAsset: return get_console_asset(x, match->parameter);
   }
 }
 

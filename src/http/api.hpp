@@ -11,6 +11,7 @@
 #include "http/audit_check.hpp"
 #include "http/auth_watch.hpp"
 #include "http/client_credentials.hpp"
+#include "http/console_archive.hpp"
 #include "http/cors.hpp"
 #include "http/feed_hub.hpp"
 #include "http/known_credentials.hpp"
@@ -55,6 +56,7 @@ struct ApiState {
   ReadCache reads;
   AuditCheck audit_check;
   const Cors cors;
+  ConsoleArchive console;  ///< from Service::start on
 };
 
 class Api final : public Handler {
@@ -178,6 +180,11 @@ class Api final : public Handler {
   void get_metrics(Exchange& x);
   void get_open_api(Exchange& x);
   void get_problem(Exchange& x, std::string_view code);
+
+  // api_console.cpp
+  void answer_console(Exchange& x, const ConsoleArchive::File& file, std::string_view caching);
+  void get_console(Exchange& x);
+  void get_console_asset(Exchange& x, std::string_view name);
 
   ApiState& state_;
   Loop& loop_;

@@ -57,7 +57,9 @@ Types given_by(Route route, Method method) {
     case Route::kHealth:
     case Route::kReady:
     case Route::kMetrics:
-    case Route::kOpenApi: return {};
+    case Route::kOpenApi:
+    case Route::kConsole:
+    case Route::kConsoleAsset: return {};
   }
   return {};
 }

@@ -181,8 +181,8 @@ TEST_F(ApiTest, MethodsTypesAndPaths) {
     }
   }
   EXPECT_EQ(ask("BREW", "/api/v1/detections/batch", "")->header("Allow"), "POST");
-  for (const auto* path : {"/", "/api/v1/detection", "/api/v1/detections/", "/api/v1/detectionsx", "/metrics",
-                           "/api/v1/detections/batch/x", "/health/", "/api/v1/event", "/api/v1/audits",
+  for (const auto* path : {"/index.html", "/assets/", "/api/v1/detection", "/api/v1/detections/", "/api/v1/detectionsx",
+                           "/metrics", "/api/v1/detections/batch/x", "/health/", "/api/v1/event", "/api/v1/audits",
                            "/api/v1/api-keys/", "/problems/none", "/problems/", "/problems/a/b"})
     expect_problem(get(path), 404, "not_found");
   expect_problem(get("/api/v1/detections/not-a-uuid"), 404, "not_found");

@@ -36,6 +36,7 @@ struct RequestHead {
   std::string_view path;   ///< of the target, still percent-encoded
   std::string_view query;  ///< behind '?', or empty
   std::string_view authorization, content_type, content_encoding, accept, idempotency_key, request_id;
+  std::string_view accept_encoding;   ///< several lines: empty, as if it were absent
   std::string_view traceparent;       ///< W3C Trace Context; several lines: empty, as if it were absent
   std::string_view api_key;           ///< X-API-Key
   std::string_view if_none_match;     ///< several lines: empty, as if it were absent

@@ -106,6 +106,7 @@ void parameters(json::Writer& w, const Operation& operation, std::string_view pa
     append_reference(w, "parameters", path.starts_with("/api/v1/api-keys") ? "ApiKeyId" : "DetectionId");
   if (path.find("{sink}") != std::string_view::npos) append_reference(w, "parameters", "SinkName");
   if (path.find("{code}") != std::string_view::npos) append_reference(w, "parameters", "ProblemCode");
+  if (path.find("{name}") != std::string_view::npos) append_reference(w, "parameters", "AssetName");
   if (operation.query != nullptr)
     for (const auto& spec : operation.query()) {
       w.begin_object();

@@ -59,6 +59,7 @@ constexpr std::string_view kParameters =
     R"("DetectionId":{"name":"id","in":"path","required":true,"schema":{"type":"string","format":"uuid"}},)"
     R"("ApiKeyId":{"name":"id","in":"path","required":true,"description":"Of the API key, without dsk_.","schema":{"type":"string","minLength":1,"maxLength":64,"pattern":"^[A-Za-z0-9_-]+$"}},)"
     R"("SinkName":{"name":"sink","in":"path","required":true,"schema":{"type":"string","minLength":1,"maxLength":64,"pattern":"^[A-Za-z0-9_.-]+$"}},)"
+    R"("AssetName":{"name":"name","in":"path","required":true,"schema":{"type":"string","pattern":"^[A-Za-z0-9_.-]+$"}},)"
     R"("ProblemCode":{"name":"code","in":"path","required":true,"schema":{"$ref":"#/components/schemas/ErrorCode"}}})";
 
 std::string_view scope_text(security::Scope scope) noexcept {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "http/api_fixture.hpp"
+#include "http/test_console.hpp"
 
 namespace detection::http {
 namespace {
@@ -102,6 +103,7 @@ class OpenApiCoverage : public ApiTest {
     options_.header_timeout = milliseconds(300);
     options_.body_timeout = milliseconds(300);
     options_.heartbeat = milliseconds(50);
+    options_.console = console_;
     wrap_ = [this](std::unique_ptr<store::Store> inner) {
       auto faulty = std::make_unique<FaultyStore>(std::move(inner));
       faulty_ = faulty.get();
@@ -181,6 +183,7 @@ class OpenApiCoverage : public ApiTest {
     return answer ? answer->status : 0;
   }
 
+  const std::string console_ = test_console();
   FaultyStore* faulty_ = nullptr;
   std::vector<Called> operations_;
   std::map<std::string, bool> bodies_, scoped_;
@@ -279,11 +282,13 @@ TEST_F(OpenApiCoverage, EveryDeclaredStatusIsGivenAndNoOther) {
   for (const auto* path :
        {"/api/v1/detections", "/api/v1/detections/{id}", "/api/v1/detections/{id}/cot", "/api/v1/detections/{id}/audit",
         "/api/v1/delivery", "/api/v1/audit", "/api/v1/audit/verify", "/api/v1/api-keys", "/.well-known/jwks.json",
-        "/health", "/ready", "/metrics", "/openapi.json", "/docs"})
+        "/health", "/ready", "/metrics", "/openapi.json", "/docs", "/"})
     read(path, at_kept);
   read("/problems/{code}", {.target_parameter = "not_found"});
   read("/api/v1/events", {});
-  for (const auto* path : {"/api/v1/detections/{id}", "/.well-known/jwks.json", "/openapi.json", "/docs"})
+  read("/assets/{name}", {.target_parameter = "main-1.js"});
+  read("/assets/{name}", {.target_parameter = "main-1.js", .headers = "If-None-Match: *\r\n"});
+  for (const auto* path : {"/api/v1/detections/{id}", "/.well-known/jwks.json", "/openapi.json", "/docs", "/"})
     read(path, {.target_parameter = at_kept.target_parameter, .headers = "If-None-Match: *\r\n"});
   for (const auto* path : {"/api/v1/detections", "/api/v1/audit"}) read(path, {.query = "?limit=0"});
   read("/api/v1/events", {.headers = "Last-Event-ID: not one\r\n"});

@@ -350,6 +350,31 @@ constexpr std::array kOperations{
                             .description = "The explanation.",
                             .forms = {{{kJson, "ProblemPage", "ProblemPage"}, {"text/html", {}, {}}}}}}},
               .problems = {404}},
+    Operation{.route = Route::kConsole,
+              .method = Method::kGet,
+              .id = "getConsole",
+              .tag = kService,
+              .summary = "The operator's map, for a browser",
+              .description = "Needs no credential by itself: it asks for one, and keeps it in memory.",
+              .request_headers = kIfNoneMatch,
+              .answers = {{{.status = 200,
+                            .description = "HTML that asks nothing of any other place.",
+                            .forms = {{{"text/html", {}, {}}}},
+                            .headers = kEtagHeader},
+                           {.status = 304, .description = "As If-None-Match knows it.", .headers = kEtagHeader}}}},
+    Operation{.route = Route::kConsoleAsset,
+              .method = Method::kGet,
+              .id = "getConsoleAsset",
+              .tag = kService,
+              .summary = "A file of the operator's map",
+              .description = "Its name holds the hash of its content.",
+              .request_headers = kIfNoneMatch,
+              .answers = {{{.status = 200,
+                            .description = "The file, compressed as Accept-Encoding allows.",
+                            .forms = {{{"*/*", {}, {}}}},
+                            .headers = kEtagHeader},
+                           {.status = 304, .description = "As If-None-Match knows it.", .headers = kEtagHeader}}},
+              .problems = {404}},
 };
 
 }  // namespace
@@ -360,7 +385,8 @@ std::span<const Operation> operations() noexcept {
 
 bool is_rate_limited(const Operation& operation) noexcept {
   using enum Route;
-  return operation.route != kHealth && operation.route != kReady && operation.route != kMetrics;
+  return operation.route != kHealth && operation.route != kReady && operation.route != kMetrics &&
+         operation.route != kConsole && operation.route != kConsoleAsset;
 }
 
 std::vector<unsigned> problem_statuses(const Operation& operation) {

@@ -54,6 +54,7 @@ void RequestParser::on_field_impl(field name, string_view name_text, string_view
                                                            {field::content_type, kContentType},
                                                            {field::content_encoding, kContentEncoding},
                                                            {field::accept, kAccept},
+                                                           {field::accept_encoding, kAcceptEncoding},
                                                            {field::if_none_match, kIfNoneMatch},
                                                            {field::origin, kOrigin},
                                                            {field::access_control_request_method, kRequestedMethod}};
@@ -116,6 +117,7 @@ std::string_view RequestParser::head(RequestHead& to) const {
   to.api_key = text(kept_[kApiKey]);
   to.if_none_match = single(kIfNoneMatch);
   to.last_event_id = single(kLastEventId);
+  to.accept_encoding = single(kAcceptEncoding);
   to.origin = single(kOrigin);
   to.requested_method = single(kRequestedMethod);
   to.forwarded_for = forwarded_for_;

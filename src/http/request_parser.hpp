@@ -56,6 +56,7 @@ class RequestParser final : public boost::beast::http::basic_parser<true> {
     kIfNoneMatch,
     kLastEventId,
     kOrigin,
+    kAcceptEncoding,
     kRequestedMethod,
     kKept
   };

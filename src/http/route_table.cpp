@@ -40,6 +40,8 @@ const std::array<RouteSpec, kRoutes>& route_table() noexcept {
       {"/openapi.json", kRead, reads({})},
       {"/docs", kRead, reads({})},
       {"/problems/{code}", kRead, reads({})},
+      {"/", kRead, reads({})},
+      {"/assets/{name}", kRead, reads({})},
   }};
   return kTable;
 }

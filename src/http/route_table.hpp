@@ -37,8 +37,10 @@ enum class Route : std::uint8_t {
   kOpenApi,
   kDocs,
   kProblem,
+  kConsole,
+  kConsoleAsset,
 };
-inline constexpr std::size_t kRoutes = 24;
+inline constexpr std::size_t kRoutes = 26;
 
 /// One method of a route and who may call it. GET is also HEAD.
 struct MethodSpec {
@@ -64,7 +66,7 @@ struct RouteSpec {
 
 struct RouteMatch {
   Route route;
-  std::string_view parameter;  ///< {id}, {sink} or {code}, as it stood in the path
+  std::string_view parameter;  ///< {id}, {sink}, {code} or {name}, as it stood in the path
 };
 /// None: 404.
 [[nodiscard]] std::optional<RouteMatch> match_route(std::string_view path, Port port) noexcept;

@@ -26,6 +26,9 @@ class HttpService final : public Service {
 
   Result<void> start() override {
     const auto& options = state_.options;
+    auto console = ConsoleArchive::open(options.console);
+    if (!console) return std::unexpected(std::move(console.error()));
+    state_.console = std::move(*console);
     ServerSetup setup;
     setup.api = options.api;
     setup.metrics = options.metrics;

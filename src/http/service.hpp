@@ -73,6 +73,7 @@ struct ServiceOptions {
   RateLimits rate_limits{};
   bool share_limits = false;             ///< with the other processes of the store (Store::share_usage)
   std::size_t cached_reads_most = 4096;  ///< detections by id; 0: no cache
+  std::string_view console{};            ///< bytes of a ConsoleArchive, which outlive the service; empty: no console
 };
 
 /// What the routes work with; all must outlive the service.

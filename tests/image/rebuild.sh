@@ -26,6 +26,7 @@ git ls-files -coz --exclude-standard | tar --null -T - --ignore-failed-read -cf 
 commit=$(build/release/bin/detection-api --version | sed 's/.*(\(.*\))/\1/')
 cd "$work/elsewhere/deeper"
 export CCACHE_DISABLE=1
+scripts/console.sh build || die "the console could not be built"
 cmake --preset release -DDETECTION_COMMIT="$commit" >configure.log 2>&1 || { cat configure.log && die "cmake failed"; }
 cmake --build --preset release --target detection-api -j "$(build_jobs)" || die "the build failed"
 for binary in "$root/build/release/bin/detection-api" build/release/bin/detection-api; do
