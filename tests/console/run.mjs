@@ -7,12 +7,13 @@ import { tests as basic } from "./basic.mjs";
 import { tests as decisions } from "./decisions.mjs";
 import { tests as trust } from "./trust.mjs";
 import { tests as load } from "./load.mjs";
+import { tests as newcomer } from "./newcomer.mjs";
 import { tests as pictures } from "./pictures.mjs";
 
 const usage = `usage: scripts/console.sh browser [--binary FILE] [--long] [--only WORD] [--pictures FOLDER]
   Runs the tests of the console in headless Chromium (Debian's) against the real service, on 127.0.0.1.
   --binary FILE       the service (default: the newest of build/release/bin and build/dev/bin)
-  --long              20,000 detections for 10 minutes instead of 30 s
+  --long              20,000 detections for 10 minutes instead of 30 s, and ./run as a newcomer opens it
   --only WORD         only the tests whose name has this word
   --pictures FOLDER   also make the pictures of the docs (docs/console)
   Prints "ok NAME" or "FAILED NAME: why" for each, last how many passed. Exit 0: all passed, 1: not, 2: wrong usage, 77: no browser.
@@ -49,7 +50,14 @@ if (!existsSync(process.env.DETECTION_CHROMIUM ?? "/usr/bin/chromium")) {
   process.exit(77);
 }
 
-const all = [...basic, ...decisions, ...trust, ...load, ...(options.pictures === null ? [] : pictures)];
+const all = [
+  ...basic,
+  ...decisions,
+  ...trust,
+  ...load,
+  ...(options.long || options.only.includes("newcomer") ? newcomer : []),
+  ...(options.pictures === null ? [] : pictures),
+];
 const wanted = all.filter(({ name }) => name.includes(options.only));
 let passed = 0;
 let failed = 0;
