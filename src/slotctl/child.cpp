@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -230,7 +231,8 @@ Result<std::unique_ptr<TemporaryFolder>> TemporaryFolder::make() {
   for (const auto& entry : fs::directory_iterator(parent, error)) {
     const auto name = entry.path().filename().string();
     if (!name.starts_with(mine)) continue;
-    const auto process = std::atol(name.c_str() + mine.size());
+    long process = 0;
+    std::from_chars(name.data() + mine.size(), name.data() + name.size(), process);
     if (process > 0 && ::kill(static_cast<pid_t>(process), 0) != 0 && errno == ESRCH)
       fs::remove_all(entry.path(), error);
   }

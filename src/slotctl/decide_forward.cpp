@@ -142,6 +142,14 @@ Decision decide_switch(const Observed& seen, const Request& request) {
   if (!slots.of(next).running)
     return Refuse{std::string(slot_name(next)) + " is idle. A release begins with: slotctl deploy --env " +
                   request.environment};
+  const bool scaled = pods_of(seen, slots.active).autoscaler_least.has_value();
+  // The live slot may have grown since the deploy.
+  if (const int size = live_size(seen); scaled && size > slots.of(next).min_replicas.value_or(0)) {
+    Commit larger{slots, "deploy: " + slot_text(slots, next) + " to " + std::to_string(size) + " pods", "deploy", next};
+    larger.slots.of(next).min_replicas = size;
+    larger.slots.migrate = false;
+    return larger;
+  }
   const int need = std::max(1, pods_of(seen, slots.active).ready);
   if (auto open = warm(seen, request, next, need)) return *open;
   if (auto open = smoke_passed(seen, request, next)) return *open;
@@ -149,7 +157,7 @@ Decision decide_switch(const Observed& seen, const Request& request) {
   commit.slots.active = next;
   commit.slots.migrate = false;
   // The old slot keeps its size for as long as a rollback may need it.
-  if (pods_of(seen, slots.active).autoscaler_least) commit.slots.of(slots.active).min_replicas = live_size(seen);
+  if (scaled) commit.slots.of(slots.active).min_replicas = live_size(seen);
   return commit;
 }
 

@@ -1,4 +1,4 @@
-// Every decision in every state of a grid (some 400,000 of them), held against what must never be decided; and the
+// Every decision in every state of a grid (some 180,000), held against what must never be decided; and the
 // sentences of single refusals.
 
 #include "slotctl/decide.hpp"

@@ -76,6 +76,18 @@ TEST(Driver, TheNewSlotIsAsLargeAsTheLiveOne) {
   EXPECT_THAT(world.wrong, IsEmpty());
 }
 
+TEST(Driver, ALiveSlotThatGrewSinceTheDeployGetsAnEqual) {
+  World world;
+  ASSERT_TRUE(run(world, Step::kDeploy, "v2").done);
+  world.live_load = 6;
+  world.of(Slot::kBlue).wanted = world.of(Slot::kBlue).ready = 6;
+  const auto switched = run(world, Step::kSwitch);
+  ASSERT_TRUE(switched.done) << switched.text;
+  EXPECT_EQ(switched.commits.size(), 2U);
+  EXPECT_EQ(world.of(Slot::kGreen).ready, 6);
+  EXPECT_THAT(world.wrong, IsEmpty());
+}
+
 TEST(Driver, AnImageThatDoesNotRunGetsNoTrafficAndIsGivenUp) {
   World world;
   world.bad_images = {"v2"};

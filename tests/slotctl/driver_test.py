@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 
-from stand import Stand, needs, skip
+from stand import SLOTCTL, Stand, needs, skip
 
 TESTS = []
 DIGEST = "sha256:" + "ab" * 32
@@ -218,7 +218,7 @@ def usage(stand):
                             (("smoke", "--slot", "red"), "red"), (("nothing",), ""), (("switch", "--prometheus", "x"), "NAMESPACE/SERVICE:PORT")):
         code, out, err = stand.run(*arguments)
         want(code == 2 and sign in out + err, f"{arguments}: exit {code} {out}{err}")
-    program = stand.start("status").args[0]
+    program = str(SLOTCTL)
     said = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
     for name in ("deploy", "smoke", "switch", "watch", "finalize", "rollback", "release", "status", "verify"):
         want(name in said, said)

@@ -76,12 +76,12 @@ class Stand:
 
     def start(self, *arguments, **options):
         places = {"--repository": f"file://{self.bare}", "--kubernetes-url": self.world.url, "--prometheus-url": self.world.url, "--kubectl": str(self.kubectl)}
+        if arguments[0] not in ("status", "verify"):
+            places |= {"--pause": "0.1", "--timeout": "60"}
         places |= options.pop("places", {})
         command = [str(SLOTCTL), *arguments, "--env", ENVIRONMENT]
         for key, value in places.items():
             command += [key, value]
-        if arguments[0] not in ("status", "verify"):
-            command += ["--pause", "0.1", "--timeout", "60"]
         process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.world.process = process
         return process
@@ -147,5 +147,5 @@ def needs():
 
 
 def skip(why):
-    print(f"SKIPPED: {why}")
+    print(f"SKIPPED {why}")
     sys.exit(77)

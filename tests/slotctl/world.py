@@ -28,7 +28,7 @@ def rfc3339(moment):
 class World:
     def __init__(self, repository):
         self.repository = pathlib.Path(repository)  # bare
-        self.lock = threading.RLock()
+        self.lock, self.steps = threading.RLock(), {}
         self.ready = {"blue": 0, "green": 0}
         self.wanted = {"blue": 0, "green": 0}
         self.tag = {"blue": "", "green": ""}
@@ -65,12 +65,16 @@ class World:
         return subprocess.run(["git", "-C", str(self.repository), *arguments], capture_output=True, text=True, check=True).stdout
 
     def head(self):
-        return self.git("rev-parse", "main").strip()
+        loose = self.repository / "refs/heads/main"
+        return loose.read_text(encoding="ascii").strip() if loose.exists() else self.git("rev-parse", "main").strip()
 
     def step(self):
         """The last step that was committed."""
-        found = re.findall(r"(?m)^Release-Step: (\S+)$", self.git("log", "-1", "--format=%B", "main"))
-        return found[-1] if found else "begin"
+        head = self.head()
+        if head not in self.steps:
+            found = re.findall(r"(?m)^Release-Step: (\S+)$", self.git("log", "-1", "--format=%B", head))
+            self.steps[head] = found[-1] if found else "begin"
+        return self.steps[head]
 
     def objects(self, revision):
         for name in ("deployment", "hpa", "service", "fence-job"):
@@ -195,9 +199,12 @@ class World:
 
     def execute(self, pod, command):
         """-> (exit code, standard output) of `kubectl exec`"""
-        slot = next((slot for slot in ("blue", "green") if pod in self.names(slot)), None)
+        slot = next((slot for slot in ("blue", "green") if pod in self.names(slot) or pod == f"deployment/detection-api-{slot}"), None)
         if slot is None:
             return 1, ""
+        if command[:2] == ["slot", "set"]:
+            self.fence = command[2]
+            return 0, command[2] + "\n"
         if command[0] == "smoke":
             good = self.tag[slot] not in self.bad_smoke
             return (0 if good else 1), json.dumps({"passed": good, "checks": [{"name": "ready", "passed": good, "text": "200" if good else "503"}]})
