@@ -13,7 +13,7 @@ struct Options {
   std::string kubectl = "kubectl", context{}, kubernetes_url{};
   std::string space = "detection-system", application, argocd_space = "argocd";
   std::string prometheus_url, prometheus = "monitoring/prometheus:9090";
-  double pause_s = 2, most_s = 900;
+  double pause_s = 1, most_s = 900;
   bool json = false, dry_run = false, git_only = false;
 
   // deploy, release

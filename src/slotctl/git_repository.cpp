@@ -183,7 +183,8 @@ bool GitRepository::contains(const std::string& revision, const std::string& anc
   const std::pair key{revision, ancestor};
   if (const auto known = contained_.find(key); known != contained_.end()) return known->second;
   auto asked = git({"merge-base", "--is-ancestor", ancestor, revision});
-  // Not known here: pushed since the last look, perhaps. A sync of a newer commit must not be taken for one of an older.
+  // Not known here: pushed since the last look, perhaps. A sync of a newer commit must not be taken for one of an
+  // older.
   if (asked && asked->exit_code > 1 && fetch()) asked = git({"merge-base", "--is-ancestor", ancestor, revision});
   const bool is = asked && asked->exit_code == 0;
   if (asked && asked->exit_code <= 1) contained_[key] = is;

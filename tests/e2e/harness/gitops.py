@@ -73,7 +73,7 @@ class GitOps:
                     item["metadata"]["name"] = APPLICATION
                     item["spec"]["source"] |= {"repoURL": url, "path": "kubernetes/manifests/e2e"}
                 self.cluster.apply(item)
-        until(240, f"{APPLICATION} is synced", lambda: self.application()["status"].get("sync", {}).get("status") == "Synced", pause=2)
+        until(240, f"{APPLICATION} is synced", lambda: self.application().get("status", {}).get("sync", {}).get("status") == "Synced", pause=2)
         until(120, "blue has three ready pods", lambda: len(self.release.live_pods("blue")) >= 3, pause=1)
 
     def application(self):
