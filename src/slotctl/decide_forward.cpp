@@ -144,7 +144,9 @@ Decision decide_switch(const Observed& seen, const Request& request) {
                   request.environment};
   const bool scaled = pods_of(seen, slots.active).autoscaler_least.has_value();
   // The live slot may have grown since the deploy.
-  if (const int size = live_size(seen); scaled && size > slots.of(next).min_replicas.value_or(0)) {
+  const auto least = pods_of(seen, next).autoscaler_least;
+  if (const int size = live_size(seen);
+      scaled && least && size > std::max(*least, slots.of(next).min_replicas.value_or(0))) {
     Commit larger{slots, "deploy: " + slot_text(slots, next) + " to " + std::to_string(size) + " pods", "deploy", next};
     larger.slots.of(next).min_replicas = size;
     larger.slots.migrate = false;

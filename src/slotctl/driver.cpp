@@ -116,6 +116,7 @@ std::optional<Outcome> Driver::push(Run& run, const Commit& commit) {
   if (!pushed) return ended(run, false, pushed.error().detail);
   if (*pushed) {
     run.commits.push_back(commit.subject);
+    run.last_text = "committed was: " + commit.subject;
     run.refreshed_s = 0;
   } else {
     doors_.listener.says(run.step, "somebody else's commit came first; looking again");

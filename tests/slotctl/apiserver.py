@@ -62,12 +62,12 @@ class ApiServer:
         self.kubeconfig = self.folder / "kubeconfig"
         self.kubeconfig.write_text(json.dumps({
             "apiVersion": "v1", "kind": "Config", "current-context": "test", "users": [{"name": "admin", "user": {"token": token}}],
-            "clusters": [{"name": "test", "cluster": {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(self.folder / "certs/apiserver.crt"), "tls-server-name": "localhost"}}],
+            "clusters": [{"name": "test", "cluster": {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(self.folder / "certs/apiserver.crt")}}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}]}), encoding="utf-8")
         ends = time.monotonic() + 240
-        while self.kubectl("get", "--raw", "/readyz", check=False).returncode != 0:
+        while (asked := self.kubectl("get", "--raw", "/readyz", check=False)).returncode != 0:
             if time.monotonic() > ends or any(child.poll() is not None for child in self.children):
-                raise RuntimeError("the API server does not come up: " + (self.folder / "kube-apiserver.log").read_text(encoding="utf-8")[-600:])
+                raise RuntimeError(f"the API server does not come up: {asked.stderr}" + (self.folder / "kube-apiserver.log").read_text(encoding="utf-8")[-600:])
             time.sleep(0.5)
         self.apply(*(custom_resource(*kind) for kind in KINDS))
         self.kubectl("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{plural}.argoproj.io" for _, plural in KINDS))

@@ -3,7 +3,9 @@
 
 The test is Argo CD and every controller: it applies the rendered manifests of the commit and writes the states that nobody else writes here."""
 
+import json
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -43,7 +45,7 @@ class Controllers(threading.Thread):
         return self.api.get("-n", "argocd", "application", APPLICATION)
 
     def status(self, **status):
-        self.api.kubectl("-n", "argocd", "patch", "application", APPLICATION, "--type", "merge", "-p", yaml.safe_dump({"status": status}, default_flow_style=True, width=10**6))
+        self.api.kubectl("-n", "argocd", "patch", "application", APPLICATION, "--type", "merge", "-p", json.dumps({"status": status}))
 
     def look(self):
         app = self.application()
@@ -77,7 +79,7 @@ class Controllers(threading.Thread):
         self.api.kubectl("-n", "detection-system", "scale", "deployment", name, f"--replicas={count}")
         generation = self.api.get("-n", "detection-system", "deployment", name)["metadata"]["generation"]
         patch = {"status": {"observedGeneration": generation, "replicas": count, "updatedReplicas": count, "readyReplicas": count}}
-        self.api.kubectl("-n", "detection-system", "patch", "deployment", name, "--subresource=status", "--type", "merge", "-p", str(patch).replace("'", '"'))
+        self.api.kubectl("-n", "detection-system", "patch", "deployment", name, "--subresource=status", "--type", "merge", "-p", json.dumps(patch))
         self.api.kubectl("-n", "detection-system", "delete", "pods", "-l", f"slot={slot}", "--grace-period=0", "--force")
         for number in range(count):
             pod = item["spec"]["template"]
@@ -98,6 +100,7 @@ def through(api, stand):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
     for why in (needs(), why_not()):
         if why:
             skip(why)

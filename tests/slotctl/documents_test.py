@@ -2,9 +2,11 @@
 """Each command that the documents of a release show is run: slotctl and git against the stand, in the state that a comment before the block
 names; kubectl against a real API server, where one is."""
 
+import concurrent.futures
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -91,6 +93,7 @@ def on_api_server(all_commands):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
     if why := needs():
         skip(why)
     passed = failed = 0
@@ -101,12 +104,14 @@ def main():
         print(f"{'FAILED' if faults else 'ok'} {name}{': ' if faults else ''}{'; '.join(faults)}", flush=True)
 
     for_kubectl = []
+    with concurrent.futures.ThreadPoolExecutor(2) as two:  # they wait half of the time
+        for page in PAGES:
+            found = list(blocks(page))
+            for_kubectl += [command for state, commands in found if state == "kubectl" for command in commands]
+            on_stands = [(state, commands, two.submit(on_stand, state, commands)) for state, commands in found if state != "kubectl"]
+            for state, commands, faults in on_stands:
+                report(f"{len(commands)} commands in '{state}': {commands[0][:60]}", faults.result())
     for page in PAGES:
-        for state, commands in blocks(page):
-            if state == "kubectl":
-                for_kubectl += commands
-            else:
-                report(f"{len(commands)} commands in '{state}': {commands[0][:60]}", on_stand(state, commands))
         said = subprocess.run([str(SLOTCTL), "--help"], capture_output=True, text=True, check=True).stdout
         report(f"subcommands that {page.rpartition('/')[2]} names", [f"there is no `slotctl {name}`" for name in inline(page) if not re.search(rf"(?m)^  {name}\b", said)])
     report("critical alerts by level of incident", incident_faults(PAGES[0]))
