@@ -159,11 +159,11 @@ version_of() {
 
 # What the schemas are made of; the newest of each release line when this was last changed.
 schemas() {
-  local go work swaggers=() crds=() module directory
+  local go work swaggers=() crds=() module directory toolchain
   go=$(go_command) || skip schemas "no Go 1.26, and none from PyPI"
   work=$(mktemp -d "$tools/schemas.XXXXXX")
-  fetch() { # fetch MODULE@VERSION: names its folder
-    (cd "$work" && GOTOOLCHAIN=local GOFLAGS=-modcacherw GOMODCACHE=$work/modules "$go" mod download -json "$1") | sed -nE 's/^\t"Dir": "(.*)",?$/\1/p'
+  fetch() { # fetch MODULE@VERSION [TOOLCHAIN]: names its folder; TOOLCHAIN where the module asks for a newer Go
+    (cd "$work" && GOTOOLCHAIN=${2:-local} GOFLAGS=-modcacherw GOMODCACHE=$work/modules "$go" mod download -json "$1") | sed -nE 's/^\t"Dir": "(.*)",?$/\1/p'
   }
   for module in v1.33.13 v1.34.4 v1.35.4 v1.36.3 v1.37.2; do
     say "  fetching k8s.io/kubernetes@$module"
@@ -171,15 +171,17 @@ schemas() {
     [[ -n $directory ]] || skip schemas "the module k8s.io/kubernetes@$module is not served"
     swaggers+=(--kubernetes "${module%.*}" "$directory/api/openapi-spec/swagger.json")
   done
-  while read -r module directory; do
+  while read -r module directory toolchain; do
     say "  fetching $module"
-    module=$(fetch "$module")
+    module=$(fetch "$module" "${toolchain:-local}")
     [[ -f $module/$directory ]] || skip schemas "$directory is not in its module"
     crds+=(--crd "$module/$directory")
   done <<'CRDS'
 sigs.k8s.io/gateway-api@v1.6.1 config/crd/standard/gateway.networking.k8s.io_httproutes.yaml
 github.com/prometheus-operator/prometheus-operator@v0.85.0 example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml
 github.com/cloudnative-pg/cloudnative-pg@v1.30.0 config/crd/bases/postgresql.cnpg.io_clusters.yaml
+github.com/argoproj/argo-cd/v3@v3.6.1 manifests/crds/application-crd.yaml go1.27.1
+github.com/argoproj/argo-cd/v3@v3.6.1 manifests/crds/appproject-crd.yaml go1.27.1
 CRDS
   rm -rf "$root/tests/chart/schemas"
   "$root/tests/chart/make_schemas.py" "${swaggers[@]}" "${crds[@]}" "$root/tests/chart/schemas"

@@ -82,9 +82,9 @@ def kubernetes(version, source, target):
 def crd(source, target):
     for document in yaml.safe_load_all(source.read_text(encoding="utf-8")):
         spec = document["spec"]
-        for version in spec["versions"]:
-            if not version["served"] or version.get("deprecated") or "beta" in version["name"] or "alpha" in version["name"]:
-                continue
+        served = [version for version in spec["versions"] if version["served"] and not version.get("deprecated")]
+        stable = [version for version in served if "beta" not in version["name"] and "alpha" not in version["name"]]
+        for version in stable or served:
             schema = strict(version["schema"]["openAPIV3Schema"])
             schema["properties"]["metadata"] = {"type": "object"}
             group = spec["group"].split(".", maxsplit=1)[0]
