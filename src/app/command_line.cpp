@@ -227,6 +227,69 @@ Command migrate_command(CLI::App& app) {
   return command;
 }
 
+void add_s3_options(CLI::App& parser, S3Arguments& s3) {
+  parser
+      .add_option("--s3", s3.url,
+                  "also copy it there: s3://BUCKET/PREFIX; credentials as AWS_ACCESS_KEY_ID or by EKS Pod Identity")
+      ->envname("DETECTION_BACKUP_S3");
+  parser.add_option("--s3-region", s3.region, "region of the bucket")
+      ->envname("DETECTION_BACKUP_S3_REGION")
+      ->capture_default_str();
+  parser.add_option("--s3-endpoint", s3.endpoint, "another S3 server than Amazon's, as https://s3.example.com")
+      ->envname("DETECTION_BACKUP_S3_ENDPOINT");
+  parser.add_option("--s3-ca-file", s3.ca_file, "authorities of that server's certificate (default: the system's)")
+      ->envname("DETECTION_BACKUP_S3_CA_FILE");
+}
+
+Command backup_command(CLI::App& app) {
+  Command command{app.add_subcommand("backup", "Write one verified snapshot of the store; may run beside serve"),
+                  std::make_shared<TableOptions>(),
+                  {}};
+  auto arguments = std::make_shared<BackupArguments>();
+  auto& parser = *command.parser;
+  parser.add_option("--output", arguments->output, "folder for detections-<UTC>.snapshot; made if missing")->required();
+  parser.add_option("--keep", arguments->keep, "remove snapshots there that are older; the newest always stays")
+      ->capture_default_str();
+  add_s3_options(parser, arguments->s3);
+  parser.add_flag("--json", arguments->json, "print an object");
+  command.options->add(parser, kStoreOptions);
+  command.action = [arguments](const Configuration& c) { return make_backup(c, *arguments); };
+  return command;
+}
+
+Command verify_command(CLI::App& app) {
+  Command command{
+      app.add_subcommand("verify", "Check that a snapshot is what was written: every byte, table and audit chain"),
+      std::make_shared<TableOptions>(),
+      {}};
+  auto arguments = std::make_shared<VerifyArguments>();
+  auto& parser = *command.parser;
+  parser.add_option("FILE", arguments->file, "a snapshot; a folder: its newest")->required();
+  parser.add_flag("--restore", arguments->restore, "restore it into scratch, too, and compare that");
+  parser.add_option("--scratch", arguments->scratch, "folder for that (default: beside the snapshot)");
+  parser.add_flag("--record", arguments->record,
+                  "note the time in the store, for backup_last_verified_timestamp_seconds");
+  parser.add_flag("--json", arguments->json, "print an object");
+  command.options->add(parser, kStoreOptions);
+  command.action = [arguments](const Configuration& c) { return verify_snapshot(c, *arguments); };
+  return command;
+}
+
+Command restore_command(CLI::App& app) {
+  Command command{app.add_subcommand("restore", "Put the record of a snapshot into an empty place that nobody serves"),
+                  std::make_shared<TableOptions>(),
+                  {}};
+  auto arguments = std::make_shared<RestoreArguments>();
+  auto& parser = *command.parser;
+  parser.add_option("FILE", arguments->file, "a snapshot; a folder: its newest")->required();
+  parser.add_flag("--replace", arguments->replace,
+                  "in place of a record that is there: SQLite's is set aside, PostgreSQL's is gone");
+  parser.add_flag("--json", arguments->json, "print an object");
+  command.options->add(parser, kStoreOptions);
+  command.action = [arguments](const Configuration& c) { return restore_snapshot(c, *arguments); };
+  return command;
+}
+
 using SlotAction = int (*)(const Configuration&, const SlotArguments&);
 
 Command slot_command(CLI::App& slot, const char* name, const char* help, SlotAction action) {
@@ -338,7 +401,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string(kVersion) + " (" + kCommit + ")");
   std::vector<Command> commands{serve_command(app),  locate_command(app), ingest_command(app), token_command(app),
-                                health_command(app), smoke_command(app),  config_command(app), migrate_command(app)};
+                                health_command(app), smoke_command(app),  config_command(app), migrate_command(app),
+                                backup_command(app), verify_command(app), restore_command(app)};
   for (auto& command : key_commands(app)) commands.push_back(std::move(command));
   for (auto& command : audit_commands(app)) commands.push_back(std::move(command));
   for (auto& command : slot_commands(app)) commands.push_back(std::move(command));

@@ -95,6 +95,41 @@ struct MigrateArguments {
 };
 int migrate(const Configuration& configuration, const MigrateArguments& arguments);
 
+/// A copy of each snapshot in an S3 bucket; its credentials are in the environment.
+struct S3Arguments {
+  std::string url;  ///< s3://bucket/prefix; empty: no copy
+  std::string region = "us-east-1";
+  std::string endpoint;  ///< empty: Amazon's
+  std::string ca_file;
+};
+
+/// A snapshot of the store into a folder, restored into scratch and compared; may run beside `serve`.
+struct BackupArguments {
+  std::string output;
+  std::string keep = "30d";
+  S3Arguments s3;
+  bool json = false;
+};
+int make_backup(const Configuration& configuration, const BackupArguments& arguments);
+
+/// Whether a snapshot is what was written; 1 also when an audit chain in it does not hold.
+struct VerifyArguments {
+  std::string file;      ///< or a folder: its newest
+  bool restore = false;  ///< also into scratch
+  std::string scratch;   ///< empty: beside the snapshot
+  bool record = false;   ///< tell the store, for the metrics
+  bool json = false;
+};
+int verify_snapshot(const Configuration& configuration, const VerifyArguments& arguments);
+
+/// A snapshot into a place that nobody serves.
+struct RestoreArguments {
+  std::string file;  ///< or a folder: its newest
+  bool replace = false;
+  bool json = false;
+};
+int restore_snapshot(const Configuration& configuration, const RestoreArguments& arguments);
+
 /// The release fence: which slot's processes deliver.
 struct SlotArguments {
   std::string slot;               ///< of set

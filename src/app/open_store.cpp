@@ -82,6 +82,11 @@ store::postgres::Options database_options(const Configuration& configuration, St
   return options;
 }
 
+store::backup::Place backup_place(const Configuration& configuration) {
+  return {configuration.text("data-dir"), configuration.text("database-url"),
+          configuration.text("database-credentials")};
+}
+
 Result<std::unique_ptr<store::Store>> open_store(const Configuration& configuration, StoreRole role,
                                                  const StoreWatchers& watchers) {
   if (!uses_database(configuration)) return open_sqlite(configuration, role, watchers.metrics);

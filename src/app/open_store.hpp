@@ -5,6 +5,7 @@
 #include <string>
 
 #include "app/options.hpp"
+#include "store/backup/place.hpp"
 #include "store/postgres/engine.hpp"
 #include "store/store.hpp"
 #include "telemetry/log.hpp"
@@ -29,6 +30,8 @@ struct StoreWatchers {
 [[nodiscard]] std::string process_name(const Configuration& configuration);
 [[nodiscard]] store::postgres::Options database_options(const Configuration& configuration, StoreRole role,
                                                         telemetry::Metrics* metrics);
+/// The same store, for backups.
+[[nodiscard]] store::backup::Place backup_place(const Configuration& configuration);
 /// Errors as the engines' open(). Nothing of --database-url is in them beyond what the engine says.
 [[nodiscard]] Result<std::unique_ptr<store::Store>> open_store(const Configuration& configuration, StoreRole role,
                                                                const StoreWatchers& watchers = {});

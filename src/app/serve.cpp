@@ -6,6 +6,7 @@
 
 #include "app/assemble.hpp"
 #include "app/audit_keeper.hpp"
+#include "app/backup_watch.hpp"
 #include "app/build_info.hpp"
 #include "app/commands.hpp"
 #include "app/console_assets.hpp"
@@ -183,6 +184,8 @@ class Server {
     audit_keeper_ = std::make_unique<AuditKeeper>(*store_, retention, metrics_, log_);
     if (later) audit_keeper_->record_when_it_can(std::move(loaded));
     audit_keeper_->start();
+    backup_watch_ = std::make_unique<BackupWatch>(backup_place(configuration_), metrics_);
+    backup_watch_->start();
     return {};
   }
 
@@ -201,6 +204,7 @@ class Server {
       service_->stop(left());
     }
     if (announcer_) announcer_->stop();
+    if (backup_watch_) backup_watch_->stop();
     if (release_watch_) release_watch_->stop();
     if (queue_watch_) queue_watch_->stop();
     for (const auto& courier : couriers_) courier->stop(left());
@@ -263,6 +267,7 @@ class Server {
   std::unique_ptr<pipeline::Announcer> announcer_;
   std::unique_ptr<http::Service> service_;
   std::unique_ptr<AuditKeeper> audit_keeper_;
+  std::unique_ptr<BackupWatch> backup_watch_;
 };
 
 }  // namespace

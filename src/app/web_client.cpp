@@ -5,11 +5,44 @@
 namespace detection::app {
 namespace {
 
-std::size_t append(char* data, std::size_t size, std::size_t count, void* body) {
+/// An answer on its way in.
+struct Reception {
+  CURL* handle;
+  WebClient::Answer& answer;
+  const std::function<void(std::string_view)>& take;
+};
+
+std::size_t append(char* data, std::size_t size, std::size_t count, void* reception) {
   constexpr std::size_t kAnswerBytesMost = 16u << 20;
-  auto& text = *static_cast<std::string*>(body);
+  const auto& to = *static_cast<const Reception*>(reception);
+  auto& text = to.answer.body;
+  if (to.take) {
+    long status = 0;
+    curl_easy_getinfo(to.handle, CURLINFO_RESPONSE_CODE, &status);
+    if (status / 100 == 2) {
+      to.take({data, size * count});
+      return size * count;
+    }
+  }
   if (text.size() + size * count > kAnswerBytesMost) return 0;  // libcurl then gives up
   text.append(data, size * count);
+  return size * count;
+}
+
+std::size_t note_header(char* data, std::size_t size, std::size_t count, void* reception) {
+  constexpr std::size_t kHeadersMost = 100;
+  constexpr auto kSpace = " \t\r\n";
+  std::string_view line(data, size * count);
+  auto& headers = static_cast<const Reception*>(reception)->answer.headers;
+  const auto colon = line.find(':');
+  if (colon == std::string_view::npos || headers.size() == kHeadersMost) return size * count;
+  std::string name(line.substr(0, colon));
+  for (char& c : name)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  line.remove_prefix(colon + 1);
+  const auto begin = line.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return size * count;
+  headers.emplace_back(std::move(name), line.substr(begin, line.find_last_not_of(kSpace) + 1 - begin));
   return size * count;
 }
 
@@ -45,15 +78,22 @@ struct WebClient::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  Result<Answer> perform(const std::string& url, HeaderList headers) {
+  Result<Answer> perform(const std::string& url, HeaderList headers,
+                         const std::function<void(std::string_view)>& take = {}) {
+    constexpr long kStillSeconds = 60;
     Answer answer;
+    Reception reception{handle, answer, take};
     curl_easy_setopt(handle, CURLOPT_URL, url.c_str());
     curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
     curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, append);
-    curl_easy_setopt(handle, CURLOPT_WRITEDATA, &answer.body);
+    curl_easy_setopt(handle, CURLOPT_WRITEDATA, &reception);
+    curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, note_header);
+    curl_easy_setopt(handle, CURLOPT_HEADERDATA, &reception);
+    curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, kStillSeconds);
     const auto result = curl_easy_perform(handle);
     last = result;
     if (result != CURLE_OK) return fail(ErrorCode::kStoreUnavailable, url + ": " + curl_easy_strerror(result));
@@ -85,6 +125,7 @@ Result<WebClient::Answer> WebClient::post_json(const std::string& url, const std
 
 Result<WebClient::Answer> WebClient::send(const Request& request) {
   HeaderList headers;
+  for (const auto& [name, value] : request.headers) add(headers, name + ": " + value);
   if (!request.accept.empty()) add(headers, "Accept: " + request.accept);
   auto* const handle = impl_->handle;
   if (request.body) {
@@ -92,15 +133,31 @@ Result<WebClient::Answer> WebClient::send(const Request& request) {
     add(headers, "Expect:");
     curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body->data());
     curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body->size()));
-  } else {
+  } else if (request.raw_body.empty() && (request.method.empty() || request.method == "GET")) {
     curl_easy_setopt(handle, CURLOPT_HTTPGET, 1L);
+  } else if (request.method == "HEAD") {
+    curl_easy_setopt(handle, CURLOPT_NOBODY, 1L);
+  } else {
+    // Nothing that libcurl adds of itself to a POST.
+    for (const char* own : {"Content-Type:", "Expect:"}) add(headers, own);
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.raw_body.empty() ? "" : request.raw_body.data());
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.raw_body.size()));
+    curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   }
   if (!request.username.empty()) {
     curl_easy_setopt(handle, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
     curl_easy_setopt(handle, CURLOPT_USERNAME, request.username.c_str());
     curl_easy_setopt(handle, CURLOPT_PASSWORD, request.password.c_str());
   }
-  return impl_->perform(request.url, std::move(headers));
+  auto answer = impl_->perform(request.url, std::move(headers), request.take);
+  // They would hold for the next request, too.
+  curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, nullptr);
+  curl_easy_setopt(handle, CURLOPT_NOBODY, 0L);
+  return answer;
+}
+
+void WebClient::trust_only(const std::string& ca_file) {
+  curl_easy_setopt(impl_->handle, CURLOPT_CAINFO, ca_file.c_str());
 }
 
 void WebClient::check_servers_by(std::function<void(ssl_ctx_st*)> prepare) {

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "detection/error.hpp"
 
@@ -19,6 +21,7 @@ class WebClient {
   struct Answer {
     long status = 0;
     std::string body;
+    std::vector<std::pair<std::string, std::string>> headers{};  ///< names in lower case
   };
 
   struct Request {
@@ -27,9 +30,15 @@ class WebClient {
     std::string accept;                 ///< empty: anything
     std::string content_type;           ///< of the body
     std::optional<std::string> body{};  ///< with one: POST
+    // In place of those above, for servers that want every header their way:
+    std::string method{};                                        ///< empty: GET, or POST
+    std::vector<std::pair<std::string, std::string>> headers{};  ///< beside or in place of libcurl's own
+    std::string_view raw_body{};                                 ///< borrowed
+    std::function<void(std::string_view)> take{};                ///< gets the body of an answer of 2xx
   };
 
-  /// Answers of more than 16 MiB are failures.
+  /// Answers of more than 16 MiB are failures, but for what a request takes piece by piece. One that stands still for a
+  /// minute is too.
   explicit WebClient(std::chrono::milliseconds timeout);
   ~WebClient();
 
@@ -37,6 +46,8 @@ class WebClient {
   [[nodiscard]] Result<Answer> send(const Request& request);
   /// Has `prepare` set all checks of servers on each new TLS context, in place of libcurl's check of the name.
   void check_servers_by(std::function<void(ssl_ctx_st*)> prepare);
+  /// Authorities in place of the system's.
+  void trust_only(const std::string& ca_file);
   /// Whether the last failure was one of TLS.
   [[nodiscard]] bool tls_failed() const;
   /// As part of a query.

@@ -146,8 +146,9 @@ class Release(unittest.TestCase):
         self.assertEqual(difference, {("Service", "detection-api"), ("Service", "detection-api-preview"), ("Job", "detection-api-fence")})
 
     def test_a_finalization_scales_the_old_slot_down_and_lets_the_new_one_shrink(self):
+        # The backups' jobs take the image of a slot that runs: here, and only here, that becomes the new one.
         before, after = render("prod", self.switched), render("prod", self.finalized)
-        self.assertEqual(changed(before, after) - {("Job", "detection-api-migrate")},
+        self.assertEqual({item for item in changed(before, after) if not item[1].startswith("detection-backup")} - {("Job", "detection-api-migrate")},
                          {("Deployment", "detection-api-blue"), ("HorizontalPodAutoscaler", "detection-api-blue"),
                           ("HorizontalPodAutoscaler", "detection-api-green")})
         self.assertEqual(after["Deployment", "detection-api-blue"]["spec"]["replicas"], 0)

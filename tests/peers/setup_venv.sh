@@ -5,7 +5,7 @@
 set -eu
 
 usage() {
-  echo "usage: $0 NAME    (NAME as in requirements-NAME.txt: taky, pytak, schemathesis)" >&2
+  echo "usage: $0 NAME    (NAME as in requirements-NAME.txt: taky, pytak, schemathesis, s3)" >&2
   exit 2
 }
 [ $# -eq 1 ] || usage

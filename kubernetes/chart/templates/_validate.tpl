@@ -92,7 +92,28 @@
 {{- $e = append $e "httpRoute.parents is empty: the route would hang on nothing" }}
 {{- end }}
 
-{{- $of := dict "resources" $v.resources "hooks.resources" $v.hooks.resources }}
+{{- with $v.backup }}
+{{- if and $v.persistence.backup.enabled $v.networkPolicy.enabled .s3.url (not .s3.network) }}
+{{- $e = append $e "backup.s3.network is empty: the network policy would close the way to the bucket" }}
+{{- end }}
+{{- if and .s3.url (not .s3.secret) (not .s3.podIdentity) }}
+{{- $e = append $e "backup.s3 has neither a secret nor podIdentity: the job would have no credentials" }}
+{{- end }}
+{{- end }}
+{{- with $v.litestream }}
+{{- if .enabled }}
+{{- if $slots.enabled }}{{- $e = append $e "litestream.enabled is for SQLite: PostgreSQL has cloudnativepg.archive, or its host's own" }}{{- end }}
+{{- if not .url }}{{- $e = append $e "litestream.url is empty" }}{{- end }}
+{{- if and (hasPrefix "file://" .url) (not $v.persistence.backup.enabled) }}
+{{- $e = append $e "litestream.url is a folder of the volume detection-backup: it needs persistence.backup.enabled" }}
+{{- end }}
+{{- if and (hasPrefix "s3://" .url) $v.networkPolicy.enabled (not .network) }}
+{{- $e = append $e "litestream.network is empty: the network policy would close the way to the bucket" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- $of := dict "resources" $v.resources "hooks.resources" $v.hooks.resources "backup.resources" $v.backup.resources "litestream.resources" $v.litestream.resources }}
 {{- if $v.cloudnativepg.enabled }}{{- $_ := set $of "cloudnativepg.resources" $v.cloudnativepg.resources }}{{- end }}
 {{- range $where, $r := $of }}
 {{- range $resource := list "cpu" "memory" "ephemeral-storage" }}

@@ -273,6 +273,20 @@ CREATE TRIGGER dead_letter_is_counted AFTER INSERT OR DELETE ON dead_letter FOR 
   EXECUTE FUNCTION count_dead_letter();
 CREATE TRIGGER retry_is_counted AFTER INSERT OR DELETE ON retry FOR EACH ROW EXECUTE FUNCTION count_retry();
 )sql",
+    // 2: what backups say of themselves; SQLite's 6. Whoever may use `release` may use it too.
+    R"sql(
+CREATE TABLE backup_result (kind TEXT COLLATE "C" PRIMARY KEY, at BIGINT NOT NULL);
+DO $$
+DECLARE
+  held RECORD;
+BEGIN
+  FOR held IN SELECT DISTINCT grantee, privilege_type FROM information_schema.role_table_grants
+              WHERE table_schema = 'public' AND table_name = 'release' AND grantee <> current_user
+                AND grantee <> 'PUBLIC' LOOP
+    EXECUTE format('GRANT %s ON backup_result TO %I', held.privilege_type, held.grantee);
+  END LOOP;
+END $$;
+)sql",
 };
 
 std::string lower(std::string_view text) {

@@ -17,7 +17,8 @@ inline constexpr int kLogFramesAfterRefusal = 2'048;  ///< and, when readers sta
 inline constexpr std::int64_t kJournalBytesKept = 64LL << 20;
 inline constexpr auto kCheckpointEvery = 250ms;
 inline constexpr auto kRestartWait = 20ms;
-inline constexpr auto kLockWait = 5'000ms;  ///< for another process's write lock
+inline constexpr int kRestartWaitEvery = 16;  ///< of tries that readers stand in the way of
+inline constexpr auto kLockWait = 5'000ms;    ///< for another process's write lock
 
 inline constexpr auto kStructureCheckTime = 2'000ms;  ///< of SQLite's own look at the audit's pages, one snapshot
 

@@ -99,11 +99,22 @@ void LogKeeper::bound(Database& writer) {
     if (frames() < limits::kLogFrames) restart_at_ = limits::kLogFrames;
     return;
   }
-  const std::lock_guard turn(turn_);
-  sqlite3_busy_timeout(handle(writer), static_cast<int>(limits::kRestartWait.count()));
+  std::unique_lock turn(turn_, std::defer_lock);
+  if (refused_ == 0) {
+    turn.lock();
+  } else if (!turn.try_lock()) {
+    // The keeper is copying all that has gathered behind a long reader, which takes it seconds.
+    restart_at_ = frames() + limits::kLogFramesAfterRefusal;
+    return;
+  }
+  // A short reader is waited for. Behind a long one (a backup) each such wait would be one of every commit that is due:
+  // then only one try in kRestartWaitEvery waits, the others are made in passing.
+  const bool waits = refused_ % limits::kRestartWaitEvery == 0;
+  sqlite3_busy_timeout(handle(writer), waits ? static_cast<int>(limits::kRestartWait.count()) : 0);
   const bool done = copy(writer, SQLITE_CHECKPOINT_RESTART);
   sqlite3_busy_timeout(handle(writer), static_cast<int>(limits::kLockWait.count()));
-  // Behind a long reader the log grows for as long as the reader lives: not at each commit a wait for it.
+  refused_ = done ? 0 : refused_ + 1;
+  // The log grows for as long as such a reader lives: not at each commit a try.
   restart_at_ = done ? limits::kLogFrames : frames() + limits::kLogFramesAfterRefusal;
 }
 

@@ -50,6 +50,7 @@ class LogKeeper {
   std::atomic<std::uint64_t> commits_ = 0;
   std::uint64_t copied_ = 0;  ///< commits_ before the last complete copy
   int restart_at_;            ///< writer's thread only
+  int refused_ = 0;           ///< tries in a row that a reader stood in the way of; writer's thread only
   std::mutex turn_;           ///< one checkpoint at a time; SQLite's own lock would be waited for by sleeping
 
   std::chrono::steady_clock::time_point check_until_{};

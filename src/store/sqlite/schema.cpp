@@ -265,6 +265,11 @@ CREATE TRIGGER retry_goes AFTER DELETE ON retry WHEN old.in_log = 0
 -- Which slot's processes deliver; a process without a slot (all of this engine's) does not ask.
 CREATE TABLE release (number INTEGER PRIMARY KEY CHECK (number = 1), active_slot TEXT NOT NULL) STRICT;
 )sql",
+    // 6: what backups say of themselves, for the metrics of those that serve.
+    R"sql(
+-- The newest time of each kind: made, verified. No part of the record: a snapshot does not hold it.
+CREATE TABLE backup_result (kind TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 std::unexpected<Error> refuse(const std::filesystem::path& file, const std::string& why) {

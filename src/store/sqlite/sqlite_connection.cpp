@@ -60,7 +60,9 @@ void SqliteStatement::bind(int index, std::string_view text) {
 }
 
 void SqliteStatement::bind(int index, std::span<const std::uint8_t> bytes) {
-  note(sqlite3_bind_blob64(statement_, index, bytes.data(), bytes.size(), SQLITE_STATIC));
+  // The same: a blob of no bytes is one all the same.
+  const void* data = bytes.data() == nullptr ? "" : static_cast<const void*>(bytes.data());
+  note(sqlite3_bind_blob64(statement_, index, data, bytes.size(), SQLITE_STATIC));
 }
 
 void SqliteStatement::bind_null(int index) {

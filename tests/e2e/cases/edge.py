@@ -11,11 +11,11 @@ from harness.release import EDGE_SPACE as SPACE, SELECTOR, Release
 
 @case("edge")
 def edge(world):
-    """values-edge.yaml as it stands, with this cluster's addresses: post, delete the pod, and the data is still there."""
+    """values-edge.yaml without its backups, with this cluster's addresses: post, delete the pod, and the data is still there."""
     cluster, peers = world.cluster, world.peers
     release = Release(cluster, peers, world.prefix, world.tag, space=SPACE, profile="values-edge.yaml")
     release.base = {key: release.base[key] for key in ("image", "tak", "networkPolicy", "serviceMonitor")} | {
-        "namespace": {"name": SPACE}, "persistence": {"data": {"storageClass": "ssd"}}}
+        "namespace": {"name": SPACE}, "persistence": {"data": {"storageClass": "ssd"}, "backup": {"enabled": False}}}
     release.values = release.base
     cluster.apply(namespace(SPACE))
     cluster.apply(secret(SPACE, "jwt-signing-key", secret_key=world.release.jwt_key), secret(SPACE, "tak-server-credentials", endpoint=f"tcp://{TAKY}:8087"))

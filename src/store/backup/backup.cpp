@@ -1,0 +1,111 @@
+#include "store/backup/backup.hpp"
+
+#include <atomic>
+#include <system_error>
+
+#include "store/backup/check.hpp"
+#include "store/backup/content.hpp"
+#include "store/backup/folder.hpp"
+#include "store/backup/snapshot_database.hpp"
+#include "store/backup/snapshot_file.hpp"
+#include "store/sqlite/schema.hpp"
+
+namespace detection::store::backup {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// About how many rows there are, at no cost.
+std::int64_t estimated_rows(sql::Database& db, const std::vector<ChainEnd>& chains) {
+  const auto highest = db.integer("SELECT max(seq) FROM detection");
+  std::int64_t rows = highest ? highest->value_or(0) : 0;
+  for (const auto& chain : chains) rows += chain.record;
+  return rows;
+}
+
+/// All rows of one moment of the place, as the pages of a snapshot; they are not sealed yet.
+Result<Manifest> write_pages(const MakeOptions& options, const fs::path& file) {
+  auto source = open_to_read(options.place);
+  if (!source) return std::unexpected(std::move(source.error()));
+  auto moment = sql::Transaction::begin(*source, sql::TransactionKind::kRead);
+  if (!moment) return std::unexpected(std::move(moment.error()));
+  auto chains = chain_ends(*source);
+  if (!chains) return std::unexpected(std::move(chains.error()));
+  auto pages = SnapshotDatabase::create(file);
+  if (!pages) return std::unexpected(std::move(pages.error()));
+  auto parts = read_parts(
+      *source, tables(), [&](const Table& table, Row row) { return pages->insert(table, row); }, "copying",
+      estimated_rows(*source, *chains), options.progress);
+  if (!parts) return std::unexpected(std::move(parts.error()));
+  // Not to the end of the function: what follows takes long, and the place's log waits for its readers.
+  if (auto done = moment->commit(); !done) return std::unexpected(std::move(done.error()));
+  if (auto done = pages->finish(); !done) return std::unexpected(std::move(done.error()));
+  return Manifest{.made = options.clock(),
+                  .engine = options.place.is_postgres() ? "postgres" : "sqlite",
+                  .schema_version = sqlite::schema_version(),
+                  .parts = std::move(*parts),
+                  .chains = std::move(*chains)};
+}
+
+/// Under the folder's lock.
+Result<Checked> restore_into(const fs::path& file, const fs::path& folder, const Progress& progress) {
+  auto manifest = check_file(file, progress);
+  if (!manifest) return std::unexpected(std::move(manifest.error()));
+  const Scratch scratch(folder / (snapshot_name(manifest->made) + std::string(kUnfinished) + "-restored"));
+  std::error_code failure;
+  fs::create_directories(scratch.path(), failure);
+  if (failure)
+    return fail(failure == std::errc::no_space_on_device ? ErrorCode::kCapacityExceeded : ErrorCode::kStoreUnavailable,
+                "cannot make " + scratch.path().string() + ": " + failure.message());
+  return unpack(file, *manifest, scratch.path() / "detections.db", progress);
+}
+
+}  // namespace
+
+Result<Made> make(const MakeOptions& options) {
+  auto lock = FolderLock::take(options.folder);
+  if (!lock) return std::unexpected(std::move(lock.error()));
+  remove_unfinished(options.folder);
+  const auto begun = options.clock();
+  const auto name = snapshot_name(begun);
+  const Scratch partial(options.folder / (name + std::string(kUnfinished)));
+  auto manifest = write_pages(options, partial.path());
+  if (!manifest) return std::unexpected(std::move(manifest.error()));
+  if (auto sealed = seal(partial.path(), std::move(*manifest), options.progress); !sealed)
+    return std::unexpected(std::move(sealed.error()));
+  auto checked = restore_into(partial.path(), options.folder, options.progress);
+  if (!checked) return std::unexpected(std::move(checked.error()));
+  Made made{options.folder / name, std::move(*checked), {}};
+  std::error_code failure;
+  fs::rename(partial.path(), made.file, failure);
+  if (failure)
+    return fail(ErrorCode::kStoreUnavailable, "cannot name " + made.file.string() + ": " + failure.message());
+  if (auto done = sync_folder(options.folder); !done) return std::unexpected(std::move(done.error()));
+  const auto age = std::chrono::duration_cast<std::chrono::microseconds>(options.keep);
+  made.removed = remove_old(options.folder, begun + -age, made.file);
+  return made;
+}
+
+Result<Checked> verify(const fs::path& file, const Progress& progress) {
+  auto manifest = check_file(file, progress);
+  if (!manifest) return std::unexpected(std::move(manifest.error()));
+  auto db = open_pages(file, *manifest);
+  if (!db) return std::unexpected(std::move(db.error()));
+  if (auto done = compare(*db, *manifest, "comparing", progress); !done)
+    return std::unexpected(std::move(done.error()));
+  Checked checked{std::move(*manifest), {}};
+  if (checked.manifest.schema_version < sqlite::schema_version()) return checked;
+  auto audit = check_audit(*db);
+  if (!audit) return std::unexpected(std::move(audit.error()));
+  checked.audit = std::move(*audit);
+  return checked;
+}
+
+Result<Checked> rehearse(const fs::path& file, const fs::path& scratch, const Progress& progress) {
+  // A backup takes away what it finds unfinished in its folder.
+  auto lock = FolderLock::take(scratch);
+  if (!lock) return std::unexpected(std::move(lock.error()));
+  return restore_into(file, scratch, progress);
+}
+
+}  // namespace detection::store::backup
