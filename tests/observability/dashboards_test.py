@@ -20,9 +20,7 @@ UIDS = {"detection-pipeline", "tak-integration", "infrastructure", "audit-trail"
 WITHOUT_PANEL = {
     "Watchdog": "always fires: it is in the table of alerts",
     "PodMetricsMissing": "its panels are the empty ones of the kubelet",
-    "RegistryCredentialOld": "the service cannot see it: whoever exports it has the figure",
-    "BackupTooOld": "nothing exports the time of a backup yet",
-    "BackupNotVerified": "nothing exports the time of a backup yet"}
+    "RegistryCredentialOld": "the service cannot see it: whoever exports it has the figure"}
 NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
 
 

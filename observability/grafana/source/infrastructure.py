@@ -128,6 +128,10 @@ def disks():
         lines("API certificate", "Time until the certificate of the API port ends, where the service itself speaks TLS.",
               [(f"min by (pod) ({service('http_certificate_expiry_timestamp_seconds')} > 0) - time()", "{{pod}}")], "s",
               alerts=["ApiCertificateExpiring"], width=12),
+        lines("Age of the backup", "Time since the newest good backup was made: what a loss of the store now would cost.",
+              [(f"time() - max({service('backup_last_success_timestamp_seconds')} != 0)", "age")], "s", alerts=["BackupTooOld"], width=12),
+        lines("Age of the last restore", "Time since a backup was last restored for a check: before that, whether it can be is not known.",
+              [(f"time() - max({service('backup_last_verified_timestamp_seconds')} != 0)", "age")], "s", alerts=["BackupNotVerified"], width=12),
     ])
 
 

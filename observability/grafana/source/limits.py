@@ -74,6 +74,8 @@ LIMITS = _table(
     Limit("PodNotReady", 0, "warning", "refusals only, or not readable, for 5 min", below=True, step=0.001),
     Limit("ContainerCpuNearLimit", 0.85, "warning", "over 85 % for 10 min"),
     Limit("ContainerMemoryNearLimit", 0.85, "warning", "over 85 % for 10 min"),
+    Limit("BackupTooOld", 26 * DAY / 24, "warning", "older than 26 hours"),
+    Limit("BackupNotVerified", 8 * DAY, "warning", "longer than 8 days ago"),
     Limit("VolumeFilling", 0.8, "warning", "over 80 % for 5 min"),
 )
 
