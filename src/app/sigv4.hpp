@@ -1,5 +1,7 @@
 #pragma once
 // AWS Signature Version 4, for S3 (AWS General Reference, "Create a signed AWS API request"). No I/O.
+// libcurl can sign, too, but has signed queries without a value or in another order wrongly (its issues 8107, 9717):
+// uploads in parts have both, and which libcurl is on a machine is Debian's choice.
 
 #include <map>
 #include <string>
