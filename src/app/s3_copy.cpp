@@ -83,8 +83,10 @@ class Copy {
     const auto upload = element_text(begun->body, "UploadId");
     if (upload.empty()) return fail(ErrorCode::kStoreUnavailable, "the S3 server began no upload");
     auto done = put_each_part(upload);
+    if (done) return done;
     // What was put so far would be kept and paid for.
-    if (!done) (void)client_.call({.method = "DELETE", .key = key_, .query = {{"uploadId", upload}}});
+    if (const auto gone = client_.call({.method = "DELETE", .key = key_, .query = {{"uploadId", upload}}}); !gone)
+      done.error().detail += "; the parts put so far are still there: " + gone.error().detail;
     return done;
   }
 

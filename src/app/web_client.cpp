@@ -59,10 +59,9 @@ struct ListRelease {
 using HeaderList = std::unique_ptr<curl_slist, ListRelease>;
 
 void add(HeaderList& list, const std::string& header) {
-  if (auto* longer = curl_slist_append(list.get(), header.c_str())) {
-    (void)list.release();
-    list.reset(longer);
-  }
+  auto* const before = list.release();
+  auto* const longer = curl_slist_append(before, header.c_str());
+  list.reset(longer != nullptr ? longer : before);
 }
 
 }  // namespace

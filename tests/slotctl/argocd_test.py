@@ -145,8 +145,9 @@ class Waves(unittest.TestCase):
             for kind in late & waves.keys():
                 self.assertGreater(min(waves[kind]), 2, f"{environment}: {kind}")
             self.assertLess(max(waves["Deployment"]), 1)
-            # The fence between the pods and the selectors, the migration before the pods.
-            self.assertEqual(waves["Job"], {-1, 1})
+            # The fence between the pods and the selectors, the migration before the pods; the first backup, which waits for
+            # something to back up, holds up nothing.
+            self.assertEqual({number for number in waves["Job"] if number <= 2}, {-1, 1})
 
 
 if __name__ == "__main__":
