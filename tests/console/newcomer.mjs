@@ -22,7 +22,11 @@ async function newcomer({ browser }) {
     const began = performance.now();
     await page.goto(address);
     const first = await (await page.waitForSelector(".row", { timeout: withinMs })).getAttribute("data-id");
-    await until("a further one arrives", async () => (await page.locator(".row").first().getAttribute("data-id")) !== first, withinMs);
+    await until(
+      "a further one arrives",
+      async () => (await page.locator(".row").first().getAttribute("data-id")) !== first,
+      withinMs,
+    );
     // An ellipse: its faint filling, in the colour of its flag, on the layer that has none where there is none.
     await until(
       "an ellipse is drawn",
@@ -31,7 +35,8 @@ async function newcomer({ browser }) {
           const canvas = document.querySelector(".detections-layer");
           const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
           let filled = 0;
-          for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 15 && data[i + 3] < 120 && data[i + 1] > data[i] + 60) filled++;
+          for (let i = 0; i < data.length; i += 4)
+            if (data[i + 3] > 15 && data[i + 3] < 120 && data[i + 1] > data[i] + 60) filled++;
           return filled > 300;
         }),
       withinMs,
