@@ -105,7 +105,8 @@ void FeedHub::Impl::send(const FeedReaderPtr& reader, FeedText text, std::size_t
 
 void FeedHub::Impl::begin(const FeedReaderPtr& reader) {
   reader->begun = true;
-  reader->lane->begin(reader);
+  // Who comes without an id gets that of where the live events begin: a break before the first of them leaves no gap.
+  reader->lane->begin(reader, feed_greeting(reader->last_event_id.empty() ? ring_.cursor() : std::string_view()));
 }
 
 void FeedHub::Impl::follow(const FeedReaderPtr& reader) {

@@ -179,7 +179,9 @@ class FeedTest : public ::testing::Test {
     auto made = client(last_event_id);
     const auto answer = made.answer();
     EXPECT_TRUE(answer && answer->status == 200);
-    EXPECT_EQ(made.block(), "retry: 2000\n: the live feed of detection-api\n\n");
+    const auto greeting = made.block();
+    EXPECT_TRUE(greeting && greeting->starts_with("retry: 2000\n"));
+    EXPECT_TRUE(greeting && greeting->ends_with(": the live feed of detection-api\n\n"));
     return made;
   }
   [[nodiscard]] double metric(std::string_view name) {
@@ -210,7 +212,7 @@ TEST_F(FeedTest, GivesWhatHappens) {
   EXPECT_EQ(answer->header("Content-Type"), "text/event-stream");
   EXPECT_EQ(answer->header("Cache-Control"), "no-store");
   EXPECT_EQ(answer->header("X-Accel-Buffering"), "no");
-  EXPECT_EQ(c.block(), "retry: 2000\n: the live feed of detection-api\n\n");
+  EXPECT_EQ(c.block(), "retry: 2000\nid: 1\n: the live feed of detection-api\n\n");
   EXPECT_EQ(metric("feed_readers"), 1);
 
   store::FeedEvent delivery;
@@ -250,6 +252,24 @@ TEST_F(FeedTest, GivesWhatHappens) {
   EXPECT_EQ(event->data["actor"], "ann");
   EXPECT_EQ(event->data["state"], "rejected");
   EXPECT_TRUE(comes_true([&] { return metric("feed_events_total") == 3; }));
+}
+
+TEST_F(FeedTest, ABreakBeforeTheFirstEventLeavesNoGap) {
+  start();
+  store_.add();
+  std::string id;
+  {
+    auto c = client();
+    ASSERT_TRUE(c.answer());
+    const auto greeting = c.block().value_or("");
+    const auto at = greeting.find("id: ") + 4;
+    id = greeting.substr(at, greeting.find('\n', at) - at);
+  }
+  store_.add();
+  store_.add();
+  auto c = client(id);
+  ASSERT_TRUE(c.answer());
+  expect_events(c, 2, 3);
 }
 
 TEST_F(FeedTest, NobodyReadsNothing) {
@@ -494,9 +514,10 @@ class Crowd {
     std::size_t done = 0;
     for (auto at = member.text.find("\nid: "); at != std::string::npos; at = member.text.find("\nid: ", done)) {
       const auto end = member.text.find('\n', at + 5);
-      if (end == std::string::npos) break;
-      in_order_ = in_order_ && member.text.substr(at + 5, end - at - 5) == std::to_string(++member.events);
+      if (end == std::string::npos || end + 1 == member.text.size()) break;
       done = end;
+      if (member.text[end + 1] == ':') continue;  // the greeting's
+      in_order_ = in_order_ && member.text.substr(at + 5, end - at - 5) == std::to_string(++member.events);
     }
     member.text.erase(0, done);
   }

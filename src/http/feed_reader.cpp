@@ -19,11 +19,11 @@ void FeedLane::post(Task task) {
   });
 }
 
-void FeedLane::begin(FeedReaderPtr reader) {
-  post([this, reader = std::move(reader)] {
+void FeedLane::begin(FeedReaderPtr reader, FeedText greeting) {
+  post([this, reader = std::move(reader), greeting = std::move(greeting)]() mutable {
     reader->stream = &reader->exchange.begin_stream(feed_answer());
     metrics_.readers.add(1);
-    reader->stream->send(feed_greeting());
+    reader->stream->send(std::move(greeting));
   });
 }
 

@@ -57,7 +57,7 @@ class FeedLane : public std::enable_shared_from_this<FeedLane> {
   FeedLane(Loop& loop, FeedMetrics metrics) : loop_(loop), metrics_(metrics) {}
 
   // The hub's thread.
-  void begin(FeedReaderPtr reader);
+  void begin(FeedReaderPtr reader, FeedText greeting);
   /// Who has no stream yet. Also when the lane is shut.
   void refuse(FeedReaderPtr reader, Refusal refusal);
   /// `drained` is called on the loop's thread once all is sent.

@@ -95,9 +95,10 @@ FeedText feed_end(std::string_view reason) {
   return std::make_shared<const std::string>(text.append("}\n\n"));
 }
 
-FeedText feed_greeting() {
-  static const auto text = std::make_shared<const std::string>("retry: 2000\n: the live feed of detection-api\n\n");
-  return text;
+FeedText feed_greeting(std::string_view cursor) {
+  std::string text("retry: 2000\n");
+  if (!cursor.empty()) text.append("id: ").append(cursor).append("\n");
+  return std::make_shared<const std::string>(text.append(": the live feed of detection-api\n\n"));
 }
 
 FeedText feed_heartbeat() {

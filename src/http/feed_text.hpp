@@ -25,7 +25,8 @@ void append_feed_event(std::string& out, const store::FeedEvent& event);
 /// The events between the reader's last one and `cursor` are lost: "event: gap", {"reason":"pruned"}; or its last one
 /// is none of this store's (any more): "unknown".
 [[nodiscard]] FeedText feed_gap(std::string_view cursor, std::string_view reason);
-[[nodiscard]] FeedText feed_greeting();
+/// The first block. cursor: where the live events begin; empty: the reader knows where it is.
+[[nodiscard]] FeedText feed_greeting(std::string_view cursor);
 [[nodiscard]] FeedText feed_heartbeat();
 /// The last one of a reader whose credential has ended. It has no id, so that Last-Event-ID stays what it was.
 [[nodiscard]] FeedText feed_end(std::string_view reason);

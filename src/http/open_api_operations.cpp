@@ -31,8 +31,8 @@ constexpr std::string_view kRecordLinks =
 
 constexpr std::string_view kEventsDescription =
     "Server-sent events, until one side ends it; the id of each is where the feed can be resumed by Last-Event-ID, "
-    "also "
-    "after a restart and at another process.\n\n"
+    "also after a restart and at another process. To who sends none, the first block says the id where the feed "
+    "begins, without an event: a break before the first event leaves no gap.\n\n"
     "`detection`: a detection was accepted; data is its Record. `delivery`: detections changed their state at a sink; "
     "data is a FeedDelivery. `verification`: a person decided; data is a FeedVerification. `gap`: what lay behind "
     "Last-Event-ID was pruned, or (reason unknown) that is no event of this store, maybe of one that was put back to "

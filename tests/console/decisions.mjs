@@ -68,7 +68,8 @@ async function comesBack({ browser, service }) {
   const page = await openConsole(context, service);
   await until("twenty", async () => (await page.locator("h1").textContent())?.startsWith("20 "));
   for (let round = 1; round <= 2; round++) {
-    await post(5);
+    // In the first round not one event has come when it breaks: the feed goes on where it began all the same.
+    if (round > 1) await post(5);
     await service.kill();
     await page.waitForSelector('[data-feed="broken"]');
     assert(/Not live/.test((await page.locator(".connection").textContent()) ?? ""), "it is said in words");

@@ -71,6 +71,17 @@ describe("server-sent events", () => {
     }
   });
 
+  it("are gone on behind the last whole block, also one that says only where the feed begins", () => {
+    const parser = new SseParser(() => undefined);
+    const encoder = new TextEncoder();
+    parser.push(encoder.encode("retry: 2000\nid: 7\n: hello\n"));
+    expect(parser.lastEventId).toBe("");
+    parser.push(encoder.encode("\n"));
+    expect(parser.lastEventId).toBe("7");
+    parser.push(encoder.encode("id: 8\nevent: detection\ndata: {}\n"));
+    expect(parser.lastEventId).toBe("7");
+  });
+
   it("without an end are refused", () => {
     const parser = new SseParser(() => undefined, 100);
     expect(() => parser.push(new Uint8Array(101).fill(65))).toThrow();

@@ -76,6 +76,7 @@ export class Feed {
 
   private async readOnce(live: () => void): Promise<void> {
     const abort = new AbortController();
+    const parser = new SseParser((event) => this.take(event));
     this.abort = abort;
     let silence = setTimeout(() => abort.abort(), silenceMostMs);
     try {
@@ -94,7 +95,6 @@ export class Feed {
         resumedAfterMs: this.brokenSince === null ? null : now - this.brokenSince,
       });
       this.brokenSince = null;
-      const parser = new SseParser((event) => this.take(event));
       const reader = answer.body.getReader();
       for (;;) {
         const { done, value } = await reader.read();
@@ -102,6 +102,8 @@ export class Feed {
         clearTimeout(silence);
         silence = setTimeout(() => abort.abort(), silenceMostMs);
         parser.push(value);
+        // Also of a block without an event: the first one says where the feed begins.
+        if (parser.lastEventId !== "") this.lastId = parser.lastEventId;
       }
     } catch (error) {
       if (error instanceof ApiError) throw error;

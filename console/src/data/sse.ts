@@ -8,6 +8,8 @@ export interface SseEvent {
 }
 
 export class SseParser {
+  /** Of the last block that came whole, with or without an event in it: where a broken stream goes on. */
+  lastEventId = "";
   private rest = "";
   private event = "";
   private data: string[] = [];
@@ -33,6 +35,7 @@ export class SseParser {
   private line(line: string): void {
     if (line === "") {
       if (this.data.length > 0) this.emit({ event: this.event || "message", data: this.data.join("\n"), id: this.id });
+      this.lastEventId = this.id;
       this.event = "";
       this.data = [];
       return;
