@@ -178,8 +178,9 @@ TEST_F(PostgresBackup, ARestoreThatIsBrokenOffHasChangedNothing) {
 TEST_F(PostgresBackup, IsOfOneMomentBesideAWriter) {
   auto store = serve(database());
   std::atomic<bool> stop{false};
+  put(*store, 1, 20);
   std::thread writer([&] {
-    for (std::uint64_t i = 1; !stop; i += 20) put(*store, i, i + 19);
+    for (std::uint64_t i = 21; !stop; i += 20) put(*store, i, i + 19);
   });
   for (int i = 0; i < 3; ++i) {
     const auto made = backup::make({.place = database(), .folder = directory_.path() / "backup"});
