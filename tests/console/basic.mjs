@@ -104,9 +104,9 @@ async function shared({ browser, service }) {
   await page.getByRole("checkbox", { name: "YELLOW", exact: true }).check();
   await page.getByRole("button", { name: "Only what the map shows" }).click();
   await until("two are left", async () => (await page.locator(".row").count()) === 2);
-  const address = new URL(page.url());
   for (const name of ["flag", "source", "bbox", "view"])
-    assert(address.searchParams.has(name), `no ${name} in ${address}`);
+    await until(`${name} in the address`, () => new URL(page.url()).searchParams.has(name), 3_000);
+  const address = new URL(page.url());
   const other = await openConsole(context, service, { query: address.search });
   await until("the same two there", async () => (await other.locator(".row").count()) === 2);
   assert(await other.locator(row(made[3].detection_id)).isVisible(), "the RED one is not shown there");
@@ -121,17 +121,20 @@ async function keys({ browser, service }) {
   for (let i = 0; i < 5; i++) made.push(await service.post(detection({ source: `uav-${i}` })));
   const context = await browser.context(service, { permissions: ["clipboard-read", "clipboard-write"] });
   const page = await openConsole(context, service);
-  const chosen = () => page.locator(".row.selected").getAttribute("data-id", { timeout: 3_000 });
+  // The page draws, and the address follows, in its own time.
+  const chosen = (what, one) =>
+    until(what, async () => (await page.locator(".row.selected").getAttribute("data-id")) === one.detection_id, 3_000);
   await page.waitForSelector(row(made[0].detection_id));
   await page.keyboard.press("j");
-  assert((await chosen()) === made[4].detection_id, "j takes the newest first");
+  await chosen("j takes the newest first", made[4]);
   await page.keyboard.press("j");
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("k");
-  assert((await chosen()) === made[3].detection_id, "j, down, k");
+  await chosen("j, down, k", made[3]);
   await page.keyboard.press("End");
-  assert((await chosen()) === made[0].detection_id, "End takes the oldest");
-  assert(new URL(page.url()).searchParams.get("id") === made[0].detection_id, "the selected one is in the address");
+  await chosen("End takes the oldest", made[0]);
+  const inAddress = (name) => new URL(page.url()).searchParams.get(name);
+  await until("the selected one is in the address", () => inAddress("id") === made[0].detection_id, 3_000);
   await page.keyboard.press("m");
   await page.waitForSelector("text=/Copied: 34V|Copied: 35V/");
   assert(
@@ -144,7 +147,10 @@ async function keys({ browser, service }) {
   await until("the map has moved", () => page.url() !== before);
   const theme = await page.evaluate(() => document.documentElement.dataset.theme);
   await page.keyboard.press("t");
-  assert((await page.evaluate(() => document.documentElement.dataset.theme)) !== theme, "t changes day and night");
+  await until(
+    "t changes day and night",
+    async () => (await page.evaluate(() => document.documentElement.dataset.theme)) !== theme,
+  );
   await page.keyboard.press("?");
   await page.waitForSelector("dialog[open]");
   await page.keyboard.press("Escape");
