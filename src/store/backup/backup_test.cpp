@@ -20,7 +20,6 @@ namespace {
 
 using namespace testing;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 class Backup : public ::testing::Test {
  protected:
