@@ -106,7 +106,8 @@ async function steady(context, page, service, seconds) {
       if (lag.length < (performance.now() - began) / 2_000) {
         const last = answer.results.at(-1).detection_id;
         const sent = performance.now();
-        await page.waitForSelector(`.row[data-id="${last}"]`, { timeout: 5_000 });
+        // Not waitForSelector: the handle that it gives would keep the row, and with it the list it was of.
+        await page.locator(`.row[data-id="${last}"]`).waitFor({ timeout: 5_000 });
         lag.push(performance.now() - sent);
       }
     }
