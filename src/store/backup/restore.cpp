@@ -1,4 +1,5 @@
 #include <system_error>
+#include <tuple>
 
 #include "store/backup/backup.hpp"
 #include "store/backup/check.hpp"
@@ -31,7 +32,7 @@ Result<void> move(const fs::path& from, const fs::path& to) {
 /// log to whatever file has its name. One that cannot be opened any more keeps its log under the name it gets.
 Result<void> take_log_in(const fs::path& file, const fs::path& aside) {
   if (auto db = sqlite::open_database(file, sqlite::Access::kQuery))
-    (void)db->execute("PRAGMA wal_checkpoint(TRUNCATE)");
+    std::ignore = db->execute("PRAGMA wal_checkpoint(TRUNCATE)");
   std::error_code ignored;
   fs::remove(with(file, "-shm"), ignored);
   return move(with(file, "-wal"), with(aside, "-wal"));
