@@ -2,6 +2,8 @@
 
 #include <curl/curl.h>
 
+#include "app/sigv4.hpp"
+
 namespace detection::app {
 namespace {
 
@@ -173,19 +175,7 @@ bool WebClient::tls_failed() const {
 }
 
 std::string WebClient::escaped(std::string_view text) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                       c == '.' || c == '_' || c == '~';
-    if (plain) {
-      out.push_back(c);
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    out += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
-  }
-  return out;
+  return percent_encoded(text, false);
 }
 
 }  // namespace detection::app
