@@ -6,6 +6,7 @@ Takes any cluster by KUBECONFIG, else brings up one of its own on this machine (
 """
 
 import argparse
+import collections
 import datetime
 import importlib
 import os
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 import traceback
+from typing import NamedTuple
 
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
@@ -25,7 +27,7 @@ from harness.cluster import ROOT, Cluster, Failure, NotHere
 from harness.peers import NAMESPACE, OURS, Peers
 from harness.release import EDGE_SPACE, SPACE, Release
 
-FIGURES = ROOT / "docs" / "architecture" / "phase05-kubernetes-figures.md"
+FIGURES = ROOT / "docs" / "architecture"
 for module in ("install", "switch", "faults", "scale", "policies", "observability", "release", "edge"):
     importlib.import_module(f"cases.{module}")  # their tests register themselves, and run in this order
 EPILOG = """A foreign cluster pulls its images: push build/e2e/{postgres,taky,load}.tar as NAME:test, build/e2e/service/image.tar as
@@ -33,8 +35,20 @@ detection-api:e2e and build/e2e/exits/image.tar as detection-api:exits (--images
 reaches, and say --image-prefix REGISTRY/PATH. `observability` wants {prometheus,alertmanager,node-exporter,loki,otelcol}:test too (tests/e2e/images/build).
 The namespaces detection-system, detection-e2e, detection-edge and monitoring are made and deleted (--keep: not at the end); where one
 is there that these tests did not make, nothing is touched.
-A full run (no --only, no --quick) on the local cluster writes docs/architecture/phase05-kubernetes-figures.md.
+A whole group (no --only, no --quick) on the local cluster writes docs/architecture/phase05-GROUP-figures.md.
 Exit 0: none failed, 1: one did, 2: wrong usage, 77: there is no cluster (the last line says what to do)."""
+
+
+class Result(NamedTuple):
+    test: cases.Test
+    outcome: str
+    seconds: float
+    words: str
+
+
+def counted(results):
+    count = collections.Counter(result.outcome for result in results)
+    return f"{count['ok']} passed, {count['FAILED']} failed, {count['SKIPPED']} skipped"
 
 
 class World:
@@ -68,6 +82,7 @@ class World:
 def arguments():
     parser = argparse.ArgumentParser(prog="tests/e2e/e2e.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this test; may be given many times")
+    parser.add_argument("--group", action="append", default=[], choices=cases.GROUPS, help="these tests; may be given many times (default: all groups)")
     parser.add_argument("--quick", action="store_true", help="the short ones: install, post, switch and what belongs to it; 6,000 requests")
     parser.add_argument("--list", action="store_true", help="the names of the tests and what each shows")
     parser.add_argument("--keep", action="store_true", help="leave the cluster and what is in it")
@@ -78,7 +93,8 @@ def arguments():
     parser.add_argument("--image-prefix", default="localhost", help="where a foreign cluster pulls the images from")
     options = parser.parse_args()
     options.requests = options.requests or (6000 if options.quick else 100000)
-    names = [name for name, *_ in cases.TESTS]
+    options.group = options.group or list(cases.GROUPS)
+    names = [test.name for test in cases.TESTS]
     for name in options.only:
         if name not in names:
             parser.error(f"there is no test '{name}'; there are: {', '.join(names)}")
@@ -90,12 +106,9 @@ def say(*words, sep=" "):
 
 
 def chosen(options):
-    for name, nodes, quick, function in cases.TESTS:
-        if options.only and name not in options.only:
-            continue
-        if options.quick and not quick and not options.only:
-            continue
-        yield name, nodes, function
+    if options.only:
+        return [test for test in cases.TESTS if test.name in options.only]
+    return [test for test in cases.TESTS if test.group in options.group and (test.quick or not options.quick)]
 
 
 def run_all(options, cluster):
@@ -105,12 +118,12 @@ def run_all(options, cluster):
         cluster.load(archive)
     try:
         # The tests that need most nodes come last, so that a cluster is made anew once at most.
-        for name, nodes, function in sorted(chosen(options), key=lambda test: test[1]):
-            began = time.monotonic()
+        for test in sorted(chosen(options), key=lambda test: test.nodes):
+            name, began = test.name, time.monotonic()
             try:
-                world.ready(nodes)
+                world.ready(test.nodes)
                 version = version or cluster.version()
-                outcome, words = "ok", function(world)
+                outcome, words = "ok", test.function(world)
             except NotHere as reason:
                 outcome, words = "SKIPPED", str(reason)
             except Failure as problem:
@@ -119,8 +132,8 @@ def run_all(options, cluster):
             except Exception as problem:  # pylint: disable=broad-except  # a fault of the test: the others go on
                 outcome, words = "FAILED", f"{type(problem).__name__}: {problem}; {traceback.format_exc(limit=-2)}"
                 keep_evidence(world, name)
-            results.append((name, outcome, time.monotonic() - began, words))
-            say(f"{outcome} {name} ({results[-1][2]:.0f} s) {words}")
+            results.append(Result(test, outcome, time.monotonic() - began, words))
+            say(f"{outcome} {name} ({results[-1].seconds:.0f} s) {words}")
     finally:
         if not options.keep:
             if not cluster.made:
@@ -153,19 +166,19 @@ def processor():
     return platform.machine()
 
 
-def write_figures(version, results):
+def write_figures(version, group, results):
     commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=True).stdout.strip()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    rows = "\n".join(f"| {name} | {outcome} | {seconds:.0f} s | {words.replace('|', '/')} |" for name, outcome, seconds, words in results)
-    FIGURES.write_text(f"""# Figures of a run on a real Kubernetes
+    rows = "\n".join(f"| {test.name} | {outcome} | {seconds:.0f} s | {words.replace('|', '/')} |" for test, outcome, seconds, words in results)
+    (FIGURES / f"phase05-{group}-figures.md").write_text(f"""# Figures of a run on a real Kubernetes: {group}
 
-Written by `tests/e2e/e2e.py` at the end of a full run (`./test e2e`); what each test shows: `tests/e2e/e2e.py --list`.
+Written by `tests/e2e/e2e.py --group {group}` at its end (`./test e2e` runs every group); what each test shows: `tests/e2e/e2e.py --list`.
 
 - Date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC
 - Commit: `{commit}`
 - Kubernetes: {version}
 - Machine: {os.cpu_count()} cores ({processor()}), {memory:.0f} GiB; the cluster's nodes, PostgreSQL, taky and the clients all on it
-- {sum(r[1] == 'ok' for r in results)} passed, {sum(r[1] == 'FAILED' for r in results)} failed, {sum(r[1] == 'SKIPPED' for r in results)} skipped
+- {counted(results)}
 
 | test | result | took | figures |
 |---|---|---|---|
@@ -177,8 +190,8 @@ def main():
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the cluster is taken down on the way out
     if options.list:
-        for name, nodes, quick, function in cases.TESTS:
-            say(f"{name:14} {nodes} nodes  {'quick' if quick else '     '}  {' '.join((function.__doc__ or '').split())}")
+        for test in cases.TESTS:
+            say(f"{test.group:10} {test.name:15} {test.nodes} nodes  {'quick' if test.quick else '     '}  {' '.join((test.function.__doc__ or '').split())}")
         return 0
     try:
         if options.images:
@@ -193,10 +206,10 @@ def main():
         say(f"FAILED before the first test: {problem}")
         return 1
     if cluster.ours and not options.only and not options.quick:
-        write_figures(version, results)
-    count = {outcome: sum(r[1] == outcome for r in results) for outcome in ("ok", "FAILED", "SKIPPED")}
-    say(f"{count['ok']} passed, {count['FAILED']} failed, {count['SKIPPED']} skipped")
-    return 1 if count["FAILED"] else 0
+        for group in options.group:
+            write_figures(version, group, [result for result in results if result.test.group == group])
+    say(counted(results))
+    return 1 if any(result.outcome == "FAILED" for result in results) else 0
 
 
 if __name__ == "__main__":

@@ -1,14 +1,27 @@
 """The tests, in the order in which they run; each takes the world and returns its figures in words."""
 
+from typing import Callable, NamedTuple
+
 from harness.cluster import Failure
 
-TESTS = []
+GROUPS = ("kubernetes", "release", "recovery")  # each has a page of figures: docs/architecture/phase05-GROUP-figures.md
 
 
-def case(name, *, nodes=3, quick=False):
+class Test(NamedTuple):
+    name: str
+    nodes: int
+    quick: bool
+    group: str
+    function: Callable
+
+
+TESTS: list[Test] = []
+
+
+def case(name, *, nodes=3, quick=False, group="kubernetes"):
     """Registers a test. quick: it is in ./test; the others only in ./test e2e."""
     def register(function):
-        TESTS.append((name, nodes, quick, function))
+        TESTS.append(Test(name, nodes, quick, group, function))
         return function
     return register
 

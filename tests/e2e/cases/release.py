@@ -71,7 +71,7 @@ def row(said):
     return ", ".join(f"{step['step']} {step['seconds']:.1f} s" for step in said["steps"]) + f"; together {said['seconds']:.1f} s"
 
 
-@case("gitops-release")
+@case("gitops-release", group="release")
 def gitops_release(world):
     """A whole release by `slotctl release`, unattended and under load, and the next one back to blue; `slotctl verify` after each."""
     figures = []
@@ -113,7 +113,7 @@ def summary(name, rows, most):
             f"ready, fence Job {max(hook for *_, hook in rows):.0f} s at most")
 
 
-@case("gitops-rollback")
+@case("gitops-rollback", group="release")
 def gitops_rollback(world):
     """Each way back, measured under load: a smoke test that fails, an image that is missing, bad figures (the watch by itself), after the roll-out
     (standby warm, and finalized), a configuration."""
@@ -167,7 +167,7 @@ def gitops_rollback(world):
     return "; ".join(figures)
 
 
-@case("gitops-heal")
+@case("gitops-heal", group="release")
 def gitops_heal(world):
     """A manual change is put back by Argo CD and shown as drift by `slotctl status`; a slotctl that is killed goes on; Argo CD away stops it."""
     cluster, release = world.cluster, world.release
