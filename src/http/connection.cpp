@@ -28,6 +28,7 @@ constexpr std::size_t kLingerBytesMost = 4u << 20;
 constexpr std::size_t kIdleChatterMost = 64u << 10;
 constexpr milliseconds kHurry{1'000};
 constexpr milliseconds kHurryFresh{250};
+constexpr milliseconds kHurryKept{1'000};
 constexpr std::size_t kRequestIdMost = 128;
 constexpr std::size_t kRequestLineExtra = 32;  ///< method, blanks and version beside the target
 
@@ -400,10 +401,9 @@ void Connection::sweep(SteadyTime now) {
 }
 
 void Connection::hurry(SteadyTime now) {
-  if (phase_ == Phase::kIdle && served_ > 0)
-    close();
-  else if (phase_ == Phase::kIdle)
-    deadline_ = std::min(deadline_, now + kHurryFresh);
+  // A kept one is not closed at once: a request that is under way meanwhile would be reset. Who asks again is told to close.
+  if (phase_ == Phase::kIdle)
+    deadline_ = std::min(deadline_, now + (served_ > 0 ? kHurryKept : kHurryFresh));
   else if (phase_ == Phase::kHead || phase_ == Phase::kHandshake)
     deadline_ = std::min(deadline_, now + kHurry);
   else if (phase_ == Phase::kStreaming)

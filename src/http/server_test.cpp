@@ -485,6 +485,25 @@ TEST_F(ServerTest, AnswersSayCloseWhileDraining) {
   EXPECT_EQ(fresh.ask(get("/echo"))->status, 200);
 }
 
+TEST_F(ServerTest, KeptConnectionsAreAnsweredOnceMoreWhileItStops) {
+  start();
+  std::vector<decltype(client())> kept;
+  for (int n = 0; n < 20; ++n) {
+    kept.push_back(client());
+    ASSERT_TRUE(kept.back().ask(get("/echo")));
+  }
+  std::thread stop([&] { server_->stop(milliseconds(10'000)); });
+  // One after another: some ask before it has begun, the others after.
+  for (auto& c : kept) {
+    std::this_thread::sleep_for(milliseconds(10));
+    const auto answer = c.ask(get("/echo"));
+    EXPECT_EQ(answer ? answer->status : 0, 200);
+  }
+  const auto last = kept.back().closed();
+  stop.join();
+  EXPECT_TRUE(last);
+}
+
 TEST_F(ServerTest, ConnectionsEndWithTheirNextAnswerWhileTheyAreNotKept) {
   start();
   auto c = client();
