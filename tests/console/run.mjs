@@ -6,6 +6,7 @@ import { Browser, Peer, Service, root } from "./support.mjs";
 import { tests as basic } from "./basic.mjs";
 import { tests as decisions } from "./decisions.mjs";
 import { tests as trust } from "./trust.mjs";
+import { tests as ownMap } from "./own_map.mjs";
 import { tests as load } from "./load.mjs";
 import { tests as newcomer } from "./newcomer.mjs";
 import { tests as pictures } from "./pictures.mjs";
@@ -54,6 +55,7 @@ const all = [
   ...basic,
   ...decisions,
   ...trust,
+  ...ownMap,
   ...load,
   ...(options.long || options.only.includes("newcomer") ? newcomer : []),
   ...(options.pictures === null ? [] : pictures),

@@ -1,9 +1,6 @@
 // What an operator may rely on: texts stay texts, the key stays in memory, a small scope is enough, nobody is shut out.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { deflateSync } from "node:zlib";
+import { readFileSync } from "node:fs";
 import {
   assert,
   closeChecked,
@@ -242,86 +239,10 @@ async function accessible({ browser, service }) {
   return `${looked.length} views`;
 }
 
-/** A PMTiles archive (version 3) of one green PNG tile for the whole world. */
-function onePng() {
-  const crcTable = Array.from({ length: 256 }, (_, n) => {
-    for (let k = 0; k < 8; k++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
-    return n >>> 0;
-  });
-  const chunk = (type, data) => {
-    const body = Buffer.concat([Buffer.from(type), data]);
-    const crc = body.reduce((sum, byte) => (crcTable[(sum ^ byte) & 255] ^ (sum >>> 8)) >>> 0, 0xffffffff) ^ 0xffffffff;
-    const out = Buffer.alloc(body.length + 8);
-    out.writeUInt32BE(data.length);
-    body.copy(out, 4);
-    out.writeUInt32BE(crc >>> 0, body.length + 4);
-    return out;
-  };
-  const head = Buffer.from([0, 0, 1, 0, 0, 0, 1, 0, 8, 2, 0, 0, 0]); // 256 by 256, 8 bits, RGB
-  const line = Buffer.concat([Buffer.from([0]), Buffer.concat(Array(256).fill(Buffer.from([10, 200, 30])))]);
-  return Buffer.concat([
-    Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]),
-    chunk("IHDR", head),
-    chunk("IDAT", deflateSync(Buffer.concat(Array(256).fill(line)))),
-    chunk("IEND", Buffer.alloc(0)),
-  ]);
-}
-function onePmtiles() {
-  const tile = onePng();
-  const varint = (value) => (value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)]);
-  // One entry: tile id 0, a run of 1, its length, its offset + 1.
-  const directory = Buffer.from([1, 0, 1, ...varint(tile.length), 1]);
-  const metadata = Buffer.from("{}");
-  const header = Buffer.alloc(127);
-  header.write("PMTiles");
-  header[7] = 3;
-  const places = [
-    127,
-    directory.length,
-    127 + directory.length,
-    metadata.length,
-    0,
-    0,
-    127 + directory.length + metadata.length,
-    tile.length,
-  ];
-  places.concat([1, 1, 1]).forEach((value, i) => header.writeBigUInt64LE(BigInt(value), 8 + 8 * i));
-  header.set([1, 1, 1, 2, 0, 0], 96); // clustered, nothing compressed, PNG, zoom 0 to 0
-  header.writeInt32LE(-1_800_000_000, 102);
-  header.writeInt32LE(-850_000_000, 106);
-  header.writeInt32LE(1_800_000_000, 110);
-  header.writeInt32LE(850_000_000, 114);
-  return Buffer.concat([header, directory, metadata, tile]);
-}
-
-async function ownMap({ browser, service }) {
-  const folder = mkdtempSync(join(tmpdir(), "console-map-"));
-  writeFileSync(join(folder, "area.pmtiles"), onePmtiles());
-  const context = await browser.context(service);
-  const page = await openConsole(context, service);
-  await page.keyboard.press("b");
-  await page.getByLabel("Tiles or PMTiles on this server").fill("https://tiles.example/{z}/{x}/{y}.png");
-  await page.getByRole("button", { name: "Use it" }).click();
-  await page.getByText("Give a path of this server").waitFor();
-  await page.getByLabel(/A PMTiles file/).setInputFiles(join(folder, "area.pmtiles"));
-  await page.waitForSelector("dialog", { state: "detached" });
-  await until("the tile is drawn", () =>
-    page.evaluate(() =>
-      [...document.querySelectorAll(".map canvas:not(.detections-layer)")].some((canvas) => {
-        const [r, g, b] = canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data;
-        return r < 60 && g > 150 && b < 80;
-      }),
-    ),
-  );
-  rmSync(folder, { recursive: true, force: true });
-  await closeChecked(context);
-}
-
 export const tests = [
   { name: "hostile strings are text", run: hostileTexts },
   { name: "detections:read is enough", run: onlyRead },
   { name: "login, and the key in memory only", run: login },
   { name: "policy and caching", run: policy },
   { name: "axe finds no serious problem", run: accessible },
-  { name: "a map of one's own", run: ownMap },
 ];

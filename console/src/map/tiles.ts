@@ -17,7 +17,8 @@ import { FetchSource, FileSource, PMTiles, TileType } from "pmtiles";
 import type { BaseMap } from "./base_map";
 import type { Theme } from "./symbol";
 
-export async function layerOf(map: Exclude<BaseMap, { kind: "world" }>, theme: Theme): Promise<BaseLayer> {
+/** `theme` is asked for each time that something is drawn. */
+export async function layerOf(map: Exclude<BaseMap, { kind: "world" }>, theme: () => Theme): Promise<BaseLayer> {
   if (map.kind === "xyz") return new TileLayer({ source: new ImageTile({ url: map.path, maxZoom: 20 }) });
   const archive = new PMTiles(map.kind === "file" ? new FileSource(map.file) : new FetchSource(map.path));
   const { tileType, minZoom, maxZoom } = await archive.getHeader();
@@ -38,7 +39,7 @@ function rasterSource(archive: PMTiles, minZoom: number, maxZoom: number): Image
   });
 }
 
-function vectorLayer(archive: PMTiles, minZoom: number, maxZoom: number, theme: Theme): VectorTileLayer {
+function vectorLayer(archive: PMTiles, minZoom: number, maxZoom: number, theme: () => Theme): VectorTileLayer {
   const format = new MVT();
   const source = new VectorTileSource({
     format,
@@ -61,7 +62,7 @@ function vectorLayer(archive: PMTiles, minZoom: number, maxZoom: number, theme: 
       });
     },
   });
-  return new VectorTileLayer({ source, style: (one) => vectorStyle(one, theme) });
+  return new VectorTileLayer({ source, style: (one) => vectorStyle(one, theme()) });
 }
 
 /** Plain on purpose: water, roads and borders under what is shown, by the layer names of the common schemas. */

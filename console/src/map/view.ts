@@ -173,6 +173,7 @@ export class MapView {
   setTheme(theme: Theme): void {
     this.scene.theme = theme;
     this.world?.setTheme(theme);
+    this.base?.changed();
     this.redraw();
   }
 
@@ -180,7 +181,7 @@ export class MapView {
   async setBaseMap(map: BaseMap): Promise<void> {
     const layers = this.map.getLayers();
     let next: BaseLayer | null = null;
-    if (map.kind !== "world") next = await (await import("./tiles")).layerOf(map, this.scene.theme);
+    if (map.kind !== "world") next = await (await import("./tiles")).layerOf(map, () => this.scene.theme);
     if (this.base !== null) layers.remove(this.base);
     if (this.world !== null) layers.remove(this.world.layer);
     this.base = next;
