@@ -228,8 +228,8 @@ class Scanned(Case):
         self.exceptions = self.folder / "exceptions.yaml"
         self.exceptions.write_text("[]\n", encoding="utf-8")
 
-    def trivy(self, *findings, code=0):
-        answer = json.dumps({"Results": [{"Target": "x", "Vulnerabilities": [
+    def trivy(self, *findings, code=0, family="debian"):
+        answer = json.dumps({"Metadata": {"OS": {"Family": family}}, "Results": [{"Target": "x", "Packages": [{"Name": "libpq5"}], "Vulnerabilities": [
             {"VulnerabilityID": name, "PkgName": package, "InstalledVersion": "1", "FixedVersion": "2", "Severity": severity} for name, package, severity in findings]}]})
         return self.program("trivy", f"#!/bin/sh\ncat <<'T'\n{answer}\nT\n[ {code} = 0 ] || echo 'FATAL failed to download vulnerability DB' >&2\nexit {code}\n")
 
@@ -268,7 +268,7 @@ echo "$TRIVY_DISABLE_TELEMETRY $TRIVY_SKIP_VERSION_CHECK $*" >>{calls}
 case "$*" in
   *--download-db-only*) echo 'FATAL no route' >&2; exit 1 ;;
   version*) echo '{{"VulnerabilityDB": {{"UpdatedAt": "2026-11-20T06:00:00Z"}}}}' ;;
-  *) echo '{{"Results": [{{"Target": "x"}}]}}' ;;
+  *) echo '{{"Metadata": {{"OS": {{"Family": "debian"}}}}, "Results": [{{"Target": "x", "Packages": [{{"Name": "libpq5"}}]}}]}}' ;;
 esac
 """
         path = self.program("trivy", body)
@@ -292,10 +292,11 @@ esac
         self.assertIn("not released", said)
 
     def test_an_empty_answer_of_trivy_is_no_pass(self):
-        path = self.program("trivy", "#!/bin/sh\necho '{}'\n")
         (self.image / "sbom.spdx.json").write_text('{"packages": []}', encoding="utf-8")
-        said = self.run_script("scan", "--image", self.image, "--exceptions", self.exceptions, "--cache", self.folder / "apt", code=1, PATH=path)
-        self.assertIn("cannot have looked", said)
+        for put, words in ((lambda: self.program("trivy", "#!/bin/sh\necho '{}'\n"), "found no packages"), (lambda: self.trivy(family="none"), "takes the image for one of 'none'")):
+            said = self.run_script("scan", "--image", self.image, "--exceptions", self.exceptions, "--cache", self.folder / "apt", code=1, PATH=put())
+            self.assertIn(words, said)
+            self.assertIn("cannot have looked", said)
 
 
 class DebianSuite(unittest.TestCase):
