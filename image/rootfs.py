@@ -120,6 +120,7 @@ class Root:
         """Licences and the package database: what the packages demand, and what scanners read."""
         self.file("/usr/lib/os-release")
         self.link("/etc/os-release", "../usr/lib/os-release")
+        self.file("/etc/debian_version")  # without it trivy takes the packages of status.d for those of no distribution, and finds nothing
         for name in sorted(self.packages):
             text = debian.copyright_text(name)
             if not text:

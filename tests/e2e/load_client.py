@@ -8,6 +8,7 @@ POST, GET of a detection that was acknowledged before. A request failed when it 
 time, broke off, or was answered with another status than it should; nothing is sent a second time unless --attempts
 says so, and a request that needed a second attempt stays counted as failed. A kept connection that the server closed
 between two requests is opened again, as every client does; one that breaks after a request was sent on it has failed.
+The file of tokens may hold several, one a line, which are used in turn; one that is put in its place is taken up within a second.
 Ends after --requests, or when the file --stop-file appears. Prints one JSON object.
 """
 
@@ -66,6 +67,22 @@ class Connection:
         self.socket.close()
 
 
+class Tokens:
+    """Those of the file, each for one round of the kinds of request."""
+
+    def __init__(self, path):
+        self.path, self.changed, self.looked, self.tokens = path, 0, 0.0, []
+
+    def of(self, number):
+        now = time.monotonic()
+        if now - self.looked > 0.5:
+            self.looked = now
+            if (changed := os.stat(self.path).st_mtime_ns) != self.changed:
+                with open(self.path, encoding="ascii") as file:
+                    self.changed, self.tokens = changed, file.read().split()
+        return self.tokens[number // len(KINDS) % len(self.tokens)]
+
+
 class Load:
     def __init__(self, options):
         self.options = options
@@ -73,8 +90,7 @@ class Load:
         # Looked up once: what is measured is the Service, not the name server.
         self.address = (socket.gethostbyname(url.hostname), url.port or 80)
         self.host = url.netloc
-        with open(options.token_file, encoding="ascii") as file:
-            self.token = file.read().strip()
+        self.tokens = Tokens(options.token_file)
         self.lock = threading.Lock()
         self.next = 0
         self.began = time.time() + 0.2
@@ -84,7 +100,7 @@ class Load:
         self.latencies, self.slots = [], {}
 
     def request(self, kind, number, last):
-        token = f"Authorization: Bearer {self.token}\r\n"
+        token = f"Authorization: Bearer {self.tokens.of(number)}\r\n"
         ends = "" if self.options.keep else "Connection: close\r\n"
         if kind == "health":
             return f"GET /health HTTP/1.1\r\nHost: {self.host}\r\n{ends}\r\n".encode()

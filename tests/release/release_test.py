@@ -228,8 +228,8 @@ class Scanned(Case):
         self.exceptions = self.folder / "exceptions.yaml"
         self.exceptions.write_text("[]\n", encoding="utf-8")
 
-    def trivy(self, *findings, code=0):
-        answer = json.dumps({"Results": [{"Target": "x", "Vulnerabilities": [
+    def trivy(self, *findings, code=0, family="debian"):
+        answer = json.dumps({"Metadata": {"OS": {"Family": family}}, "Results": [{"Target": "x", "Packages": [{"Name": "libpq5"}], "Vulnerabilities": [
             {"VulnerabilityID": name, "PkgName": package, "InstalledVersion": "1", "FixedVersion": "2", "Severity": severity} for name, package, severity in findings]}]})
         return self.program("trivy", f"#!/bin/sh\ncat <<'T'\n{answer}\nT\n[ {code} = 0 ] || echo 'FATAL failed to download vulnerability DB' >&2\nexit {code}\n")
 
@@ -241,7 +241,7 @@ class Scanned(Case):
     def test_critical_blocks_high_is_reported(self):
         said, report = self.scan(self.trivy(("CVE-1", "libpq5", "HIGH"), ("CVE-2", "libssl3", "LOW")))
         self.assertIn("reported HIGH     CVE-1", said)
-        self.assertEqual((report["by"], report["counts"]), ("trivy", {"blocks": 0, "reported": 1, "allowed": 0, "low": 1}))
+        self.assertEqual((report["by"], report["counts"]), ("trivy, database of an unknown date", {"blocks": 0, "reported": 1, "allowed": 0, "low": 1}))
         said, _ = self.scan(self.trivy(("CVE-3", "libpq5", "CRITICAL")), code=1)
         self.assertIn("blocks   CRITICAL CVE-3", said)
 
@@ -261,11 +261,42 @@ class Scanned(Case):
         self.assertIn("failed to download vulnerability DB", said)
         self.assertIn("not released", said)
 
+    def test_the_database_is_fetched_only_where_that_is_asked_for_and_its_date_is_said(self):
+        calls = self.folder / "calls"
+        body = f"""#!/bin/sh
+echo "$TRIVY_DISABLE_TELEMETRY $TRIVY_SKIP_VERSION_CHECK $*" >>{calls}
+case "$*" in
+  *--download-db-only*) echo 'FATAL no route' >&2; exit 1 ;;
+  version*) echo '{{"VulnerabilityDB": {{"UpdatedAt": "2026-11-20T06:00:00Z"}}}}' ;;
+  *) echo '{{"Metadata": {{"OS": {{"Family": "debian"}}}}, "Results": [{{"Target": "x", "Packages": [{{"Name": "libpq5"}}]}}]}}' ;;
+esac
+"""
+        path = self.program("trivy", body)
+        _, report = self.scan(path)
+        self.assertEqual(report["by"], "trivy, database of 2026-11-20")
+        said = calls.read_text(encoding="utf-8").splitlines()
+        self.assertTrue(all(line.startswith("true true ") for line in said), said)
+        self.assertTrue("--skip-db-update" in said[0] and "--offline-scan" in said[0], said)
+        self.assertNotIn("--download-db-only", " ".join(said))
+        said = self.run_script("scan", "--image", self.image, "--exceptions", self.exceptions, "--fetch-database", PATH=path)
+        self.assertIn("cannot be fetched: FATAL no route", said)
+
+    @unittest.skipUnless((ROOT / ".cache/tools/bin/trivy").exists(), "trivy was not built (scripts/chart_tools.sh trivy)")
+    def test_the_real_one_without_its_database_does_not_pass_silently(self):
+        """In a network namespace of its own: it reaches nobody."""
+        done = subprocess.run(["unshare", "--net", SCRIPTS / "scan", "--image", self.image, "--exceptions", self.exceptions, "--cache", self.folder / "apt"], capture_output=True,
+                              text=True, timeout=300, check=False, env={**os.environ, "TRIVY_CACHE_DIR": str(self.folder / "trivy")})
+        said = done.stdout + done.stderr
+        self.assertEqual(done.returncode, 1, said)  # apt reaches nobody either: nothing was looked at
+        self.assertIn("NOT LOOKED AT BY TRIVY: trivy cannot look", said)
+        self.assertIn("not released", said)
+
     def test_an_empty_answer_of_trivy_is_no_pass(self):
-        path = self.program("trivy", "#!/bin/sh\necho '{}'\n")
         (self.image / "sbom.spdx.json").write_text('{"packages": []}', encoding="utf-8")
-        said = self.run_script("scan", "--image", self.image, "--exceptions", self.exceptions, "--cache", self.folder / "apt", code=1, PATH=path)
-        self.assertIn("cannot have looked", said)
+        for put, words in ((lambda: self.program("trivy", "#!/bin/sh\necho '{}'\n"), "found no packages"), (lambda: self.trivy(family="none"), "takes the image for one of 'none'")):
+            said = self.run_script("scan", "--image", self.image, "--exceptions", self.exceptions, "--cache", self.folder / "apt", code=1, PATH=put())
+            self.assertIn(words, said)
+            self.assertIn("cannot have looked", said)
 
 
 class DebianSuite(unittest.TestCase):
@@ -378,6 +409,15 @@ class Others(unittest.TestCase):
         with tempfile.NamedTemporaryFile(dir=ROOT, prefix="changed-", suffix=".txt"):
             code, said = command(SCRIPTS / "image", "--repository", NAME, "--key", "none")
         self.assertTrue(code == 1 and "tree has changes" in said, said)
+
+    def test_a_binary_of_another_commit_is_not_taken_for_this_one(self):
+        for said in ("0.1.0 (0123456789ab)", "0.1.0 (unknown)", ""):
+            with tempfile.NamedTemporaryFile("w", suffix=".sh", delete=False) as file:
+                file.write(f"#!/bin/sh\necho '{said}'\n")
+            os.chmod(file.name, 0o755)
+            self.addCleanup(os.unlink, file.name)
+            code, words = command(SCRIPTS / "image", "--repository", NAME, "--key", "none", "--binary", file.name)
+            self.assertTrue(code == 1 and "not of the commit that is checked out" in words, words)
 
     def test_the_secrets_part_of_the_check(self):
         code, said = command(SCRIPTS / "check", "secrets")

@@ -5,13 +5,9 @@ Says "ok ...", "FAILED ..." or "SKIPPED ..." of each check. Takes the binaries o
 or release build) also rotates the signing key under two serving replicas.
 """
 
-import base64
 import concurrent.futures
-import json
 import os
-import pathlib
 import re
-import shutil
 import sys
 import tempfile
 
@@ -19,81 +15,10 @@ sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
 import light_cluster
 import replicas
-from light_cluster import ROOT, LightCluster, until
+from light_cluster import LightCluster, until
+from sealed_world import TAK, World, expect, keeps_the_sealing_keys, opened_by_the_controller, other_keys_are_refused
 
 import yaml
-
-WORDS = {"username": "feeder", "password": "Pass-word-of-TAK-0123", "endpoint": "tls://tak.test:8089"}
-PASSPHRASE = "a passphrase that is long enough\n"
-DOCKER = {"auths": {"registry.test": {"auth": base64.b64encode(b"robot:token-0123456789").decode()}}}
-
-
-class World:
-    def __init__(self, folder):
-        self.folder = pathlib.Path(folder)
-        self.home = self.folder / "home"  # as kubernetes/sealed-secrets: environments, certificates, sealed secrets
-        self.home.mkdir()
-        shutil.copy(ROOT / "kubernetes/sealed-secrets/environments.yaml", self.home)
-        self.cluster = LightCluster(self.folder / "first")
-        self.passphrase = self.file("passphrase", PASSPHRASE)
-        self.steps = []  # the signing key before and after each step of its rotation
-
-    def file(self, name, content):
-        path = self.folder / name
-        path.write_text(content, encoding="utf-8")
-        return path
-
-    def sealed(self, *arguments, cluster=None, check=True):
-        return (cluster or self.cluster).command("--home", self.home, *arguments, check=check)
-
-    def document(self, name):
-        return self.home / "prod" / f"{name}.yaml"
-
-    def data(self, name):
-        return yaml.safe_load(self.document(name).read_text(encoding="utf-8"))["spec"]["encryptedData"]
-
-    def sync(self, cluster=None):
-        """As Argo CD: what lies in Git is applied."""
-        (cluster or self.cluster).kubectl("apply", "-R", "-f", self.home / "prod")
-
-    def opened(self, name, cluster=None, wanted=None, space="detection-system"):
-        """The Secret that the controller has made -> values; waits for those keys."""
-        def look():
-            said = (cluster or self.cluster).kubectl("-n", space, "get", "secret", name, "-o", "json", check=False)
-            values = {k: base64.b64decode(v).decode() for k, v in json.loads(said)["data"].items()} if said else {}
-            return values if values and (wanted is None or wanted(values)) else None
-        return until(30, f"{name} opened as wanted", look)
-
-
-def expect(condition, what):
-    if not condition:
-        raise RuntimeError(what)
-
-
-def opened_by_the_controller(world):
-    _, said = world.sealed("certificate", "--env", "prod")
-    expect("sha256 Fingerprint" in said, said)
-    for key, value in WORDS.items():
-        world.file(key, value)
-    world.file("docker.json", json.dumps(DOCKER))
-    f = world.folder
-    world.sealed("seal", "tak-server-credentials", "--env", "prod", *[a for k in WORDS for a in ("--from-file", f"{k}={f / k}")])
-    world.sealed("seal", "jwt-signing-key", "--env", "prod", "--generate", "secret_key")
-    world.sealed("seal", "registry-credentials", "--env", "prod", "--from-file", f".dockerconfigjson={f / 'docker.json'}")
-    world.sealed("seal", "database-credentials", "--env", "prod", "--generate", "password", "--from-file", f"username={f / 'username'}")
-    world.sealed("seal", "grafana-admin", "--env", "prod", "--generate", "admin-password")
-    text = "".join(path.read_text(encoding="utf-8") for path in (world.home / "prod").rglob("*.yaml"))
-    expect(not any(word in text for word in (*WORDS.values(), "robot:token")), "a plain value stands in a sealed file")
-    world.sync()
-    expect(world.opened("tak-server-credentials") == WORDS, "the TAK credentials are not what was sealed")
-    expect(json.loads(world.opened("registry-credentials")[".dockerconfigjson"]) == DOCKER, "the registry's are not")
-    expect(len(world.opened("jwt-signing-key")["secret_key"]) == 64, "the signing key is not")
-    world.opened("database-credentials")
-    world.opened("grafana-admin", space="monitoring")
-    kind = world.cluster.kubectl("-n", "detection-system", "get", "secret", "registry-credentials", "-o", "jsonpath={.type}")
-    expect(kind == "kubernetes.io/dockerconfigjson", f"the registry's is of type {kind}")
-    world.sealed("validate", "--env", "prod", "--cluster")
-    return "5 secrets in 2 namespaces"
 
 
 def rights_of_the_controller(world):
@@ -102,6 +27,19 @@ def rights_of_the_controller(world):
     expect(not can("get", "secrets", "kube-system") and not can("list", "secrets", "default"), "it may read Secrets of other namespaces")
     expect(not can("create", "pods", "detection-system"), "it may make pods")
     return "Secrets of its namespaces, nothing else"
+
+
+def drift_of_the_controller_shows(world):
+    """By the commands of the README: no Application heals it."""
+    def differs():
+        crd = world.cluster.kubectl("diff", "--server-side", "-f", light_cluster.PARTS / "crd.yaml", check=False)
+        return crd + world.cluster.kubectl("diff", "-f", light_cluster.PARTS / "controller.yaml", "-f", light_cluster.PARTS / "rbac.yaml", check=False)
+    expect(not differs(), f"what was just installed differs: {differs()[:600]}")
+    world.cluster.kubectl("patch", "clusterrole", "sealed-secrets-opens", "--type=json", "-p", '[{"op": "add", "path": "/rules/0/verbs/-", "value": "delete"}]')
+    said = differs()
+    world.cluster.kubectl("apply", "-f", light_cluster.PARTS / "rbac.yaml")
+    expect("-  - delete" in said, f"a right that was added does not show: {said[:600]}")
+    return "a right that was added by hand"
 
 
 def refuses_what_was_moved(world):
@@ -124,7 +62,7 @@ def rotates_tak(world):
     world.sealed("rotate", "tak-server-credentials", "--env", "prod", "--from-file", f"password={world.folder / 'new-password'}")
     world.sync()
     now = world.opened("tak-server-credentials", wanted=lambda v: v["password"] == "Another-pass-word-456")
-    expect(now == {**WORDS, "password": "Another-pass-word-456"}, f"{now.keys()}")
+    expect(now == {**TAK, "password": "Another-pass-word-456"}, f"{now.keys()}")
     expect(world.data("tak-server-credentials")["username"] == before, "what was not named was sealed anew")
     return "one value, the others unopened"
 
@@ -179,31 +117,8 @@ def reseals_after_renewal(world):
     return "every value with the newest key, none opened here"
 
 
-def keeps_the_sealing_keys(world):
-    f = world.folder
-    world.sealed("recovery-key", "--output", f, "--passphrase-file", world.passphrase)
-    expect((f / "recovery.key").stat().st_mode & 0o777 == 0o600 and "ENCRYPTED" in (f / "recovery.key").read_text(), "the key lies open")
-    _, said = world.sealed("backup", "--env", "prod", "--recipient", f / "recovery.pem", "--output", f / "keys.backup")
-    expect("2 sealing keys" in said, said)
-    data = (f / "keys.backup").read_bytes()
-    expect(b"PRIVATE KEY" not in data and b"tls.key" not in data, "the backup lies open")
-    open_it = ("--key", f / "recovery.key", "--passphrase-file", world.passphrase)
-    _, said = world.sealed("drill", "--env", "prod", "--backup", f / "keys.backup", *open_it)
-    expect("5 of 5" in said, said)
-    for place in (100, len(data) // 2, len(data) - 1):
-        altered = bytearray(data)
-        altered[place] ^= 1
-        (f / "altered").write_bytes(altered)
-        code, said = world.sealed("drill", "--env", "prod", "--backup", f / "altered", *open_it, check=False)
-        expect(code == 1 and "does not open" in said, f"a flipped bit at {place} was not found: {said}")
-    world.file("wrong", "another passphrase, long enough\n")
-    code, said = world.sealed("drill", "--env", "prod", "--backup", f / "keys.backup", "--key", f / "recovery.key", "--passphrase-file", f / "wrong", check=False)
-    expect(code == 1 and "does not open" in said, "a wrong passphrase opened it")
-    return f"2 keys, {len(data)} bytes; altered at 3 places and with a wrong passphrase: refused"
-
-
 def a_new_cluster_opens_everything(world):
-    values = {name: world.opened(name) for name in ("tak-server-credentials", "jwt-signing-key", "registry-credentials", "database-credentials")}
+    values = world.all_opened()
     world.cluster.stop()
     new = LightCluster(world.folder / "second")
     world.cluster = new
@@ -212,20 +127,18 @@ def a_new_cluster_opens_everything(world):
     code, said = world.sealed("validate", "--env", "prod", "--cluster", check=False)
     expect(code == 1 and "5 with faults" in said, f"a cluster without the keys should open nothing: {said}")
     world.sync()  # before the keys are there, as it would be
-    f = world.folder
-    _, said = world.sealed("restore", "--env", "prod", "--backup", f / "keys.backup", "--key", f / "recovery.key", "--passphrase-file",
-                           world.passphrase, "--no-restart")
+    other_keys_are_refused(world)
+    _, said = world.sealed("restore", "--env", "prod", "--backup", world.folder / "keys.backup", *world.recovery, "--no-restart")
     expect("sealed-secrets-key" in said, said)
     new.controller_stops()
     new.controller_starts()
     for name, wanted in values.items():
         expect(world.opened(name) == wanted, f"{name} is another one in the new cluster")
-    world.opened("grafana-admin", space="monitoring")
     world.sealed("validate", "--env", "prod", "--cluster")
     return "5 of 5, the same values; before the restore 0 of 5"
 
 
-CHECKS = (opened_by_the_controller, rights_of_the_controller, refuses_what_was_moved, rotates_tak, rotates_the_signing_key,
+CHECKS = (opened_by_the_controller, rights_of_the_controller, drift_of_the_controller_shows, refuses_what_was_moved, rotates_tak, rotates_the_signing_key,
           reseals_after_renewal, keeps_the_sealing_keys, a_new_cluster_opens_everything)
 
 
@@ -255,7 +168,7 @@ def main():
         return 0
     results = Results()
     with tempfile.TemporaryDirectory(prefix="sealed-secrets-") as folder, concurrent.futures.ThreadPoolExecutor(1) as beside:
-        world, under_load = World(folder), None
+        world, under_load = World(folder, LightCluster(f"{folder}/first")), None
         try:
             world.cluster.start()
             world.cluster.controller_starts()

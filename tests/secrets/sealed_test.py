@@ -259,11 +259,22 @@ class Offline(unittest.TestCase):
         def none(body): del body["spec"]["encryptedData"]["secret_key"]
         def length(body): body["spec"]["encryptedData"]["secret_key"] = base64.b64encode(b"\x02\x00" + bytes(600)).decode()
         def other(body): body["kind"] = "Secret"
-        for fault in (wide, plain, template, space, kind, key, none, length, other):
+        def pruned(body): del body["metadata"]["annotations"][documents.SYNC]
+        for fault in (wide, plain, template, space, kind, key, none, length, other, pruned):
             self.sealed("seal", "jwt-signing-key", "--env", "prod", "--generate", "secret_key", "--replace")
             self.sealed("validate", "--env", "prod")
             self.change(fault)
             self.assertIn("1 with faults", self.sealed("validate", "--env", "prod", code=1), fault.__name__)
+
+    def test_one_that_vanished_is_found(self):
+        for name in ("jwt-signing-key", "grafana-admin"):
+            key = "secret_key" if name.startswith("jwt") else "admin-password"
+            self.sealed("seal", name, "--env", "prod", "--generate", key)
+        self.sealed("validate", "--env", "prod")
+        said = self.sealed("validate", "--complete", code=1)  # the other environments have no certificate: no cluster, nothing is missing
+        self.assertEqual(sorted(re.findall(r"([\w-]+)\.yaml: is not there, and (\w+) needs it", said)),
+                         [("database-credentials", "prod"), ("registry-credentials", "prod"), ("tak-server-credentials", "prod")])
+        self.assertIn("2 sealed secrets, 0 with faults, 3 missing", said)
 
     def test_status_says_what_is_due(self):
         self.sealed("seal", "jwt-signing-key", "--env", "prod", "--generate", "secret_key")

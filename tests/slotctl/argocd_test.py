@@ -62,13 +62,17 @@ def rules(objects):
             continue
         policy = spec["syncPolicy"]
         options = set(policy["syncOptions"])
-        if policy["automated"] != {"enabled": True, "prune": True, "selfHeal": True, "allowEmpty": False}:
+        secrets = spec["project"] == "detection-secrets"
+        if policy["automated"] != {"enabled": True, "prune": not secrets, "selfHeal": True, "allowEmpty": False}:
             found.append(f"{name}: automated is {policy['automated']}")
         if "ignoreDifferences" in spec or any(option.startswith("RespectIgnoreDifferences") for option in options):
             found.append(f"{name} ignores differences")
         if policy["retry"]["refresh"] is not True or policy["retry"]["limit"] != 5:
             found.append(f"{name}: retry is {policy['retry']}")
-        if "root" not in name and not {"ServerSideApply=true", "ApplyOutOfSyncOnly=true", "PruneLast=true", "FailOnSharedResource=true", "CreateNamespace=false"} <= options:
+        wanted = {"ServerSideApply=true", "FailOnSharedResource=true"}
+        if "root" not in name:
+            wanted |= {"ApplyOutOfSyncOnly=true"} | ({"CreateNamespace=true"} if secrets else {"PruneLast=true", "CreateNamespace=false"})
+        if options != wanted:
             found.append(f"{name}: syncOptions are {sorted(options)}")
         if item["metadata"].get("finalizers"):
             found.append(f"{name} would take its objects with it")
@@ -82,6 +86,10 @@ def rules(objects):
             found.append(f"{name}: its destination is not the project's")
         if not (ROOT / spec["source"]["path"]).is_dir():
             found.append(f"{name}: there is no {spec['source']['path']}")
+        if "sources" in spec:
+            found.append(f"{name} has several sources: slotctl reads the one revision")
+        if spec["source"]["path"].startswith("kubernetes/sealed-secrets") != secrets:
+            found.append(f"{name}: {spec['source']['path']} in the project {spec['project']}")
         if spec["source"]["targetRevision"] != "main":
             found.append(f"{name} follows {spec['source']['targetRevision']}")
     return found
@@ -93,7 +101,7 @@ class Applications(unittest.TestCase):
         for environment in ENVIRONMENTS:
             self.assertEqual(rules(of(environment)), [], environment)
             names = {name for kind, name in of(environment) if kind == "Application"}
-            expected = {f"detection-root-{environment}", f"detection-api-{environment}"} | ({f"detection-monitoring-{environment}"} if environment in MONITORED else set())
+            expected = {f"detection-{name}-{environment}" for name in ("root", "api", "secrets", *(("monitoring", "monitoring-secrets") if environment in MONITORED else ()))}
             self.assertEqual(names, expected)
 
     def test_a_planted_fault_is_found(self):
@@ -106,9 +114,12 @@ class Applications(unittest.TestCase):
                   lambda s: s.update(project="default"), lambda s: s["destination"].update(namespace="default"), lambda s: s["source"].update(repoURL="https://example.com/x.git"))
         for change in faults:
             self.assertEqual(len(planted("detection-api-prod", change)), 1)
+        for change in (lambda s: s["syncPolicy"]["automated"].update(prune=True), lambda s: s.update(project="detection-system"), lambda s: s["source"].update(path="kubernetes/manifests/prod"),
+                       lambda s: s["destination"].update(namespace="sealed-secrets"), lambda s: s.update(sources=[s["source"]])):
+            self.assertNotEqual(planted("detection-secrets-prod", change), [])
 
     def test_environments_differ_in_their_names_alone(self):
-        for name in ("detection-api.yaml", "monitoring.yaml"):
+        for name in ("detection-api.yaml", "monitoring.yaml", "secrets.yaml", "monitoring-secrets.yaml"):
             texts = {re.sub(rf"\b{environment}\b", "ENV", (ARGOCD / environment / name).read_text(encoding="utf-8"))
                      for environment in ENVIRONMENTS if (ARGOCD / environment / name).exists()}
             self.assertEqual(len(texts), 1, name)
@@ -133,8 +144,31 @@ class Projects(unittest.TestCase):
                 for item in monitoring_objects():
                     self.assertIsNone(refused(objects["AppProject", "detection-monitoring"], item), environment)
 
+    def test_only_sealed_secrets_pass_where_those_are_and_they_pass_nowhere_else(self):
+        def sealed(space):
+            return {"apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "metadata": {"name": "x", "namespace": space}}
+        for environment in ENVIRONMENTS:
+            objects = of(environment)
+            project = objects["AppProject", "detection-secrets"]
+            self.assertEqual(project["spec"]["namespaceResourceWhitelist"], [{"group": "bitnami.com", "kind": "SealedSecret"}])
+            self.assertEqual({entry["kind"] for entry in project["spec"]["clusterResourceWhitelist"]}, {"Namespace"})
+            self.assertIsNone(refused(project, sealed("detection-system")))
+            # The controller's namespace holds the keys: no Application reaches it.
+            for kind, name in objects:
+                if kind == "AppProject":
+                    self.assertNotIn("sealed-secrets", {entry["namespace"] for entry in objects[kind, name]["spec"]["destinations"]}, name)
+                    if name != "detection-secrets":
+                        self.assertIsNotNone(refused(objects[kind, name], sealed("detection-system")), name)
+
 
 class Waves(unittest.TestCase):
+    def test_projects_before_secrets_before_what_mounts_them(self):
+        for environment in ENVIRONMENTS:
+            waves = {name: int(item["metadata"]["annotations"][WAVE]) for (_, name), item in of(environment).items() if "root" not in name}
+            projects = {name for kind, name in of(environment) if kind == "AppProject"}
+            for name, wave in waves.items():
+                self.assertEqual(wave, -1 if name in projects else 0 if "secrets" in name else 1, name)
+
     def test_nothing_that_may_wait_for_ever_stands_before_the_services(self):
         late = {"PersistentVolumeClaim", "HorizontalPodAutoscaler", "ServiceMonitor"}
         for environment in ENVIRONMENTS:

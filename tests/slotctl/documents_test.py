@@ -38,6 +38,20 @@ def inline(page):
     return set(re.findall(r"`slotctl ([a-z]+)", (ROOT / page).read_text(encoding="utf-8")))
 
 
+def unfenced(page):
+    return re.sub(r"```\w*\n.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.S)
+
+
+def whole_commands(page):
+    """Of kubectl, in the running text: they are run as well."""
+    return [command.replace("ENV", ENVIRONMENT) for command in re.findall(r"`(kubectl [^`]+)`", unfenced(page))]
+
+
+def not_run(page):
+    """Whole commands of slotctl in the running text, where no test runs them."""
+    return [f"`{command}` stands outside of a block: nothing runs it" for command in re.findall(r"`(slotctl [^`]*--env [^`]*)`", unfenced(page))]
+
+
 def on_stand(state, commands):
     stand = Stand()
     try:
@@ -107,13 +121,14 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(2) as two:  # they wait half of the time
         for page in PAGES:
             found = list(blocks(page))
-            for_kubectl += [command for state, commands in found if state == "kubectl" for command in commands]
+            for_kubectl += [command for state, commands in found if state == "kubectl" for command in commands] + whole_commands(page)
             on_stands = [(state, commands, two.submit(on_stand, state, commands)) for state, commands in found if state != "kubectl"]
             for state, commands, faults in on_stands:
                 report(f"{len(commands)} commands in '{state}': {commands[0][:60]}", faults.result())
     for page in PAGES:
         said = subprocess.run([str(SLOTCTL), "--help"], capture_output=True, text=True, check=True).stdout
-        report(f"subcommands that {page.rpartition('/')[2]} names", [f"there is no `slotctl {name}`" for name in inline(page) if not re.search(rf"(?m)^  {name}\b", said)])
+        report(f"subcommands that {page.rpartition('/')[2]} names",
+               [f"there is no `slotctl {name}`" for name in inline(page) if not re.search(rf"(?m)^  {name}\b", said)] + not_run(page))
     report("critical alerts by level of incident", incident_faults(PAGES[0]))
     wrong = [command for command in for_kubectl if not command.startswith("kubectl ")]
     report(f"{len(for_kubectl)} commands of kubectl are nothing else", wrong)

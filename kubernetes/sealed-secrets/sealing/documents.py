@@ -16,6 +16,9 @@ from .basics import Environment, Problem, run
 KIND = {"apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret"}
 ROTATED = "detection-system/rotated"  # when its values were last new, UTC
 WAVE = {"argocd.argoproj.io/sync-wave": "-2"}  # before everything that mounts it (phase05-kubernetes-production.md)
+SYNC = "argocd.argoproj.io/sync-options"
+# With a sealed secret its Secret goes too, and pods that start after that do not: no sync takes one away, not even one with prune.
+KEPT = {SYNC: "Prune=false,Delete=false"}
 SCOPES = ("sealedsecrets.bitnami.com/cluster-wide", "sealedsecrets.bitnami.com/namespace-wide")
 FORM = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -121,7 +124,7 @@ def seal(environment: Environment, template: templates.Template, values: dict[st
     who = {"name": template.name, "namespace": namespace_of(environment, template), "labels": template.labels}
     return Sealed(path_of(environment, template.name), {
         **KIND,
-        "metadata": {**copy.deepcopy(who), "annotations": {**WAVE, ROTATED: stamp(now())}},
+        "metadata": {**copy.deepcopy(who), "annotations": {**WAVE, **KEPT, ROTATED: stamp(now())}},
         "spec": {"encryptedData": dict(sorted(encrypt(environment, template, values).items())),
                  "template": {"metadata": copy.deepcopy(who), "type": template.type}}})
 
@@ -154,6 +157,8 @@ def faults(environment: Environment, document: Sealed, key_bytes: int | None) ->
             found.append(f"is for {place.get('namespace')}/{place.get('name')}, not {namespace}/{template.name}: it would not open")
         if any(scope in (place.get("annotations") or {}) for scope in SCOPES):
             found.append("could be opened under other names: seal it with the scope strict")
+    if not set(KEPT[SYNC].split(",")) <= set((metadata.get("annotations") or {}).get(SYNC, "").split(",")):
+        found.append(f"could be pruned, and its Secret with it: {SYNC}: {KEPT[SYNC]}")
     if inner.get("type") != template.type:
         found.append(f"is of type {inner.get('type')}, not {template.type}")
     if inner.get("data"):

@@ -63,10 +63,16 @@ def backup(environment: Environment, recipient: pathlib.Path, output: pathlib.Pa
 
 
 def open_backup(path: pathlib.Path, key: pathlib.Path, secret: pathlib.Path) -> dict:
+    for file in (path, key):
+        if not file.is_file():
+            raise Problem(f"{file} is not there")
+    whole = subprocess.run([tool("openssl"), "pkey", "-in", str(key), "-passin", f"file:{passphrase(secret)}", "-noout"], capture_output=True, timeout=60)
+    if whole.returncode != 0:
+        raise Problem(f"{key} does not open: it was cut off or altered, or {secret} is not its passphrase")
     opened = subprocess.run([tool("openssl"), "cms", "-decrypt", "-binary", "-inform", "DER", "-in", str(path), "-inkey", str(key),
                              "-passin", f"file:{passphrase(secret)}"], capture_output=True, timeout=120)
     if opened.returncode != 0:
-        raise Problem(f"{path} does not open: it was altered, or this is not its key or passphrase")
+        raise Problem(f"{path} does not open: it was cut off or altered, or was made for another recovery key than {key}")
     try:
         body = json.loads(opened.stdout)
         if body["kind"] == "List" and body["items"]:
@@ -87,6 +93,14 @@ def restore(environment: Environment, body: dict, restart: bool) -> list[str]:
         run("kubectl", *environment.context_flags(), *namespace, "rollout", "restart", deployment)
         run("kubectl", *environment.context_flags(), *namespace, "rollout", "status", deployment, "--timeout=100s")
     return names
+
+
+def opens_nothing(environment: Environment, body: dict) -> str:
+    """Why a backup must be another one's: it opens none of the environment's sealed secrets. Nothing, where it opens one or there is none."""
+    results = drill(environment, body)
+    if any(not fault for _, fault in results) or not results:
+        return ""
+    return f"it opens none of the {len(results)} sealed secrets of {environment.name}: another cluster's, or older than all of them"
 
 
 def drill(environment: Environment, body: dict) -> list[tuple[str, str]]:

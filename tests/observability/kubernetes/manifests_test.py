@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""The manifests of the monitoring stack, as `kubectl kustomize observability` renders them.
+"""The manifests of the monitoring stack, as `kubectl kustomize observability` and each overlay of kubernetes/monitoring render them.
 
   restricted  every pod is as Pod Security `restricted` wants it but the collector and the node exporter; requests within the budget;
               pinned images; Prometheus' settings; nobody may read Secrets or all of anything; a network policy for each; ConfigMaps that fit
   kubeconform strict, each Kubernetes release in tests/chart/schemas, and a planted fault is found
-  kube-score, checkov   with the exceptions of exceptions.txt
+  overlays    each environment's own: alerts with its name, its receivers (amtool), its rules, how long data are kept and on how large a volume, its registry
+  kube-score, checkov   with the exceptions of exceptions.txt (the base alone)
 """
 
 import argparse
@@ -13,6 +14,7 @@ import importlib.util
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,9 @@ TOOLS = ROOT / ".cache" / "tools" / "bin"
 SCHEMAS = ROOT / "tests" / "chart" / "schemas"
 # Requests, and what is on disk: requirements.md, section 3. The collector's is for each node.
 BUDGET = {"prometheus": ("250m", "512Mi", "10Gi"), "loki": ("250m", "256Mi", "20Gi"), "collector": ("100m", "128Mi", None), "grafana": ("100m", "256Mi", "1Gi")}
+# Where an environment asks for less.
+VOLUMES_OF = {"staging": {"prometheus": "5Gi", "loki": "10Gi"}}
+OVERLAYS = ("staging", "prod", "airgap")
 # Pods that cannot be `restricted`, and the fields in which they are not.
 NODE_PODS = {"collector": {"hostPath", "root"}, "node-exporter": {"hostPath", "hostNetwork"}}
 VOLUMES = {"configMap", "downwardAPI", "emptyDir", "projected", "secret", "csi", "persistentVolumeClaim", "ephemeral", "image"}
@@ -38,8 +43,8 @@ def need(*names):
         sys.exit(done.returncode)
 
 
-def render():
-    done = subprocess.run([TOOLS / "kubectl", "kustomize", ROOT / "observability"], capture_output=True, text=True)
+def render(folder="observability"):
+    done = subprocess.run([TOOLS / "kubectl", "kustomize", ROOT / folder], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"manifests_test.py: {done.stderr.strip()}")
     return done.stdout
@@ -65,7 +70,7 @@ def breaches(spec):
     return found
 
 
-def look_at_pods(workloads):
+def look_at_pods(workloads, volumes):
     for item in workloads:
         name, spec = item["metadata"]["name"], item["spec"]["template"]["spec"]
         wrong = breaches(spec) ^ NODE_PODS.get(name, set())
@@ -88,8 +93,9 @@ def look_at_pods(workloads):
             requests = spec["containers"][0]["resources"]["requests"]
             claims = item["spec"].get("volumeClaimTemplates", [])
             has = (requests["cpu"], requests["memory"], claims[0]["spec"]["resources"]["requests"]["storage"] if claims else None)
-            if has != BUDGET[name] or len(spec["containers"]) != 1:
-                yield f"{name}: asks for {has}, its budget is {BUDGET[name]}"
+            budget = (*BUDGET[name][:2], volumes.get(name, BUDGET[name][2]))
+            if has != budget or len(spec["containers"]) != 1:
+                yield f"{name}: asks for {has}, its budget is {budget}"
 
 
 def look_at_rights(objects):
@@ -105,11 +111,11 @@ def look_at_rights(objects):
             yield "there is a Secret among the manifests"
 
 
-def look(objects):
-    """-> what is wrong, in words"""
+def look(objects, volumes=None):
+    """-> what is wrong, in words. volumes: where an environment's differ from the budget"""
     workloads = [o for o in objects if o["kind"] in ("StatefulSet", "DaemonSet", "Deployment")]
     names = {o["metadata"]["name"] for o in workloads}
-    yield from look_at_pods(workloads)
+    yield from look_at_pods(workloads, volumes or {})
     yield from look_at_rights(objects)
     policies = [o for o in objects if o["kind"] == "NetworkPolicy"]
     if not any(p["spec"]["podSelector"] == {} and p["spec"]["policyTypes"] == ["Ingress", "Egress"] and len(p["spec"]) == 2 for p in policies):
@@ -128,11 +134,11 @@ def look(objects):
             yield f"{item['metadata']['name']}: can be changed under those who have read it"
 
 
-def look_at_prometheus():
+def look_at_prometheus(text, days=15):
     """Its settings in the cluster: how often, for how long, and the labels that rules and panels rely on."""
-    settings = yaml.safe_load((ROOT / "observability" / "kubernetes" / "prometheus.yml").read_text(encoding="utf-8"))
+    settings = yaml.safe_load(text)
     often = (settings["global"]["scrape_interval"], settings["global"]["evaluation_interval"], settings["storage"]["tsdb"]["retention"]["time"])
-    if often != ("15s", "30s", "15d"):
+    if often != ("15s", "30s", f"{days}d"):
         yield f"prometheus.yml: scraped, evaluated, kept: {often}"
     jobs = {job["job_name"]: job for job in settings["scrape_configs"]}
     given = {rule.get("target_label") for rule in jobs["detection-api"]["relabel_configs"]}
@@ -145,7 +151,7 @@ def look_at_prometheus():
 
 def check_restricted(text):
     objects = [o for o in yaml.safe_load_all(text) if o]
-    wrong = [*look(objects), *look_at_prometheus()]
+    wrong = [*look(objects), *look_at_prometheus((ROOT / "observability" / "kubernetes" / "prometheus.yml").read_text(encoding="utf-8"))]
     # It must find what is planted.
     planted = yaml.safe_load(json.dumps(objects))
     loki = next(o for o in planted if o["kind"] == "StatefulSet" and o["metadata"]["name"] == "loki")
@@ -157,18 +163,100 @@ def check_restricted(text):
     return wrong, f"{len(objects)} objects"
 
 
-def check_kubeconform(text):
-    wrong = []
-    planted = text.replace("readOnlyRootFilesystem", "readOnlyRootFileSystem")
-    releases = sorted(SCHEMAS.glob("v*"))
-    for release in releases:
+def configuration(objects, name):
+    """The ConfigMap of that name, and whether something mounts it: its name ends in a hash of what it holds."""
+    (found,) = [o for o in objects if o["kind"] == "ConfigMap" and re.fullmatch(rf"{name}-[a-z0-9]+", o["metadata"]["name"])]
+    return found["data"], found["metadata"]["name"] in json.dumps([o for o in objects if o["kind"] in ("StatefulSet", "DaemonSet")])
+
+
+def gibibytes(objects, name):
+    (item,) = [o for o in objects if o["kind"] == "StatefulSet" and o["metadata"]["name"] == name]
+    return int(item["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"].removesuffix("Gi"))
+
+
+def routes_of(text):
+    """-> (receiver of what is critical, of the dead man's switch), as amtool reads the configuration."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        subprocess.run(["amtool", "check-config", file.name], capture_output=True, text=True, check=True)
+        return tuple(subprocess.run(["amtool", "config", "routes", "test", f"--config.file={file.name}", *labels], capture_output=True, text=True, check=True).stdout.strip()
+                     for labels in (("alertname=ServiceDown", "severity=critical", "team=detection"), ("alertname=Watchdog", "severity=info", "team=platform")))
+
+
+def look_at_overlay(environment, objects, settings):
+    """What differs between environments, in the objects that are applied there. settings: observability/environments.yaml"""
+    kept = settings["monitoring"][environment]
+    maps = {name: configuration(objects, name) for name in ("prometheus-config", "prometheus-rules", "alertmanager-config", "loki-config")}
+    yield from (f"nothing mounts {name}" for name, (_, mounted) in maps.items() if not mounted)
+    text = maps["prometheus-config"][0]["prometheus.yml"]
+    yield from look_at_prometheus(text, kept["metrics_days"])
+    prometheus, loki = yaml.safe_load(text), yaml.safe_load(maps["loki-config"][0]["loki.yaml"])["limits_config"]
+    if prometheus["global"].get("external_labels") != {"environment": environment}:
+        yield f"alerts leave with the labels {prometheus['global'].get('external_labels')}"
+    size = prometheus["storage"]["tsdb"]["retention"]["size"]
+    # A fifth of the volume is for what is not compacted yet.
+    if size != f"{kept['metrics_gigabytes']}GB" or int(size[:-2]) * 1e9 > 0.8 * gibibytes(objects, "prometheus") * 2**30:
+        yield f"Prometheus keeps up to {size} on a volume of {gibibytes(objects, 'prometheus')}Gi"
+    hours = 24 * kept["logs_days"]
+    if (loki["retention_period"], loki["reject_old_samples_max_age"], loki["max_query_length"]) != (f"{hours}h", f"{hours}h", f"{hours + 25}h"):
+        yield f"Loki keeps {loki['retention_period']}, takes {loki['reject_old_samples_max_age']}, asks over {loki['max_query_length']}"
+    rules = maps["prometheus-rules"][0]
+    if rules["environment.yaml"] != (ROOT / f"observability/prometheus/environments/{environment}.yaml").read_text(encoding="utf-8") or len(rules) != 4:
+        yield f"the rules are {sorted(rules)}, or not of {environment}"
+    receivers = routes_of(maps["alertmanager-config"][0]["alertmanager.yaml"])
+    if receivers != ("page" if kept["pages"] == "webhook" else "mail-platform", "watchdog" if kept["watchdog"] else "nobody"):
+        yield f"what is critical goes to {receivers[0]}, the dead man's switch to {receivers[1]}"
+    images = {c["image"].split("/")[0] for o in objects if o["kind"] in ("StatefulSet", "DaemonSet") for c in o["spec"]["template"]["spec"]["containers"]}
+    if (images == {"registry.internal.example.com"}) != (environment == "airgap"):
+        yield f"images come from {sorted(images)}"
+    classes = {o["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] for o in objects if o["kind"] == "StatefulSet"}
+    if classes != {"standard" if environment == "staging" else "ssd"}:
+        yield f"volumes are of {sorted(classes)}"
+
+
+def check_overlays(text):
+    if not shutil.which("amtool"):
+        print("SKIPPED: amtool is not there; scripts/setup.sh test installs it")
+        sys.exit(77)
+    settings = yaml.safe_load((ROOT / "observability/environments.yaml").read_text(encoding="utf-8"))
+    base, wrong, rendered = identities(text), [], {}
+    for environment in OVERLAYS:
+        rendered[environment] = render(f"kubernetes/monitoring/{environment}")
+        objects = [o for o in yaml.safe_load_all(rendered[environment]) if o]
+        if identities(rendered[environment]) != base:
+            wrong.append(f"{environment}: other objects than the base: {sorted(identities(rendered[environment]) ^ base)}")
+        wrong += [f"{environment}: {words}" for words in (*look(objects, VOLUMES_OF.get(environment, {})), *look_at_overlay(environment, objects, settings))]
+        # The oldest and the newest: what lies between differs in nothing that a patch touches.
+        wrong += [f"{environment}: {words}" for words in conform(rendered[environment], releases()[:1] + releases()[-1:])]
+    # It must find what is planted: an overlay that forgot what it is for.
+    if len(list(look_at_overlay("staging", [o for o in yaml.safe_load_all(rendered["prod"]) if o], settings))) < 6:
+        wrong.append("prod's objects pass as those of staging")
+    return wrong, f"{len(OVERLAYS)} overlays of {len(base)} objects"
+
+
+def identities(text):
+    """Kind and name of every object, without the hash of what a ConfigMap holds."""
+    return {(o["kind"], re.sub(r"-[a-z0-9]{10}$", "", o["metadata"]["name"]) if o["kind"] == "ConfigMap" else o["metadata"]["name"]) for o in yaml.safe_load_all(text) if o}
+
+
+def releases():
+    return sorted(SCHEMAS.glob("v*"), key=lambda path: [int(part) for part in path.name[1:].split(".")])
+
+
+def conform(text, chosen):
+    for release in chosen:
         command = [TOOLS / "kubeconform", "-strict", "-schema-location", f"{release}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"]
         done = subprocess.run(command, input=text, capture_output=True, text=True)
         if done.returncode != 0:
-            wrong.append(f"{release.name}: {done.stdout.strip()[:800]}")
-        if subprocess.run(command, input=planted, capture_output=True, text=True).returncode == 0:
-            wrong.append(f"{release.name}: a planted fault was not found")
-    return wrong, f"{', '.join(release.name for release in releases)}"
+            yield f"{release.name}: {done.stdout.strip()[:800]}"
+
+
+def check_kubeconform(text):
+    wrong = list(conform(text, releases()))
+    planted = text.replace("readOnlyRootFilesystem", "readOnlyRootFileSystem")
+    wrong += [f"{release.name}: a planted fault was not found" for release in releases() if not list(conform(planted, [release]))]
+    return wrong, f"{', '.join(release.name for release in releases())}"
 
 
 def check_linter(name, text):
@@ -196,9 +284,9 @@ def check_linter(name, text):
     return wrong, f"{len(objects)} objects, {len(allowed)} exceptions"
 
 
-CHECKS = {"restricted": check_restricted, "kubeconform": check_kubeconform, "kube-score": functools.partial(check_linter, "kube-score"),
+CHECKS = {"restricted": check_restricted, "kubeconform": check_kubeconform, "overlays": check_overlays, "kube-score": functools.partial(check_linter, "kube-score"),
           "checkov": functools.partial(check_linter, "checkov")}
-QUICK = ["restricted", "kubeconform"]
+QUICK = ["restricted", "kubeconform", "overlays"]
 
 
 def main():
@@ -209,7 +297,7 @@ def main():
     for name in chosen:
         if name not in CHECKS:
             parser.error(f"there is no check '{name}'; there are: {', '.join(CHECKS)}")
-    need("kubectl", *(name for name in chosen if name != "restricted"))
+    need("kubectl", "kubeconform", *(name for name in chosen if name.startswith(("kube-", "checkov"))))
     text, status = render(), 0
     for name in chosen:
         wrong, figures = CHECKS[name](text)
