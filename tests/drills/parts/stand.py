@@ -137,11 +137,16 @@ class Stand:
         wait_until("the spool is empty", seconds, lambda: self.metric("spool_size") == 0, every=0.05)
         return time.monotonic() - began
 
-    def wait_all_at_tak(self, ids, seconds=120):
+    def wait_all_at_tak(self, ids, seconds=180):
         """-> how many of them came more than once"""
-        wait_until(f"{len(ids)} detections are in taky's log", seconds, lambda: not set(ids) - set(self.tak.seen()), every=0.5)
+        wanted = set(ids)
+        try:
+            wait_until("all are in taky's log", seconds, lambda: not wanted - set(self.tak.seen()), every=0.5)
+        except Failure as late:
+            missing = wanted - set(self.tak.seen())
+            raise Failure(f"{len(missing)} of {len(wanted)} did not come to TAK within {seconds} s, {sorted(missing)[:3]}; {self.ask('/api/v1/delivery')}") from late
         seen = self.tak.seen()
-        return sum(seen[each] > 1 for each in ids)
+        return sum(seen[each] > 1 for each in wanted)
 
     def audit_holds(self):
         said = json.loads(self.command("audit", "verify", *self.place, "--json"))
