@@ -10,7 +10,7 @@ from parts.drill import Drilled, Loss, drill, sent_again, wait, want
 from parts.stand import Stand
 
 
-@drill("postgres-dies", short=True)
+@drill("postgres-dies")
 def postgres_dies(world):
     """PostgreSQL gets SIGKILL and comes back: the spool holds what comes meanwhile, nothing acknowledged is lost."""
     with Stand(postgres=()) as stand:
@@ -96,7 +96,7 @@ def sqlite_lost(world):
                                                   f"{sum(feeder.refused.values())} had no answer meanwhile; {words}")
 
 
-@drill("sqlite-killed", short=True)
+@drill("sqlite-killed")
 def sqlite_killed(world):
     """The edge's process gets SIGKILL under load; its volume stays: nothing acknowledged is lost."""
     with Stand() as stand:

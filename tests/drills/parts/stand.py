@@ -12,12 +12,13 @@ import time
 from harness.child import Failure, Skip, wait_until
 from harness.load import SCOPES, Connection
 from harness.postgres import PostgresServer
-from harness.service import Service, binary, make_key, mint
+from harness.service import ROOT, Service, binary, make_key, mint
 
 from .feeder import SOURCE, Feeder
 from .taky import Taky
 
 DATABASE = "detections"
+LOGS = ROOT / "build/logs/drills"  # of the drill that failed last
 
 
 class Stand:
@@ -179,5 +180,13 @@ class Stand:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind and not issubclass(kind, Skip):
+            self._keep_logs()
         self.close()
+
+    def _keep_logs(self):
+        shutil.rmtree(LOGS, ignore_errors=True)
+        LOGS.mkdir(parents=True)
+        for file in [*self.folder.glob("*.log"), *self.folder.glob("*/log.*")]:
+            shutil.copy(file, LOGS / f"{file.parent.name}.{file.name}")

@@ -69,6 +69,12 @@ class PostgresServer:
                 pass  # it has ended meanwhile
         return found
 
+    def move(self, port):
+        """Ends as it should, and starts again there."""
+        self._child.end(signal.SIGINT, grace=60)
+        self.port = port
+        self.start()
+
     def tool(self, name, *arguments, timeout=300):
         """One of PostgreSQL's own programs, as its user. -> what it printed"""
         command = [str(self._bin / name), *map(str, arguments)]
