@@ -1,5 +1,6 @@
 """The Sealed Secrets of a cluster: its controller as the repository installs it, and the command that seals, keeps and restores."""
 
+import base64
 import json
 import shutil
 
@@ -74,4 +75,4 @@ class Sealed:
 
 
 def docker_config():
-    return json.dumps({"auths": {"registry.test": {"auth": "cm9ib3Q6dG9rZW4tMDEyMzQ1Njc4OQ=="}}})
+    return json.dumps({"auths": {"registry.test": {"auth": base64.b64encode(b"robot:token-0123456789").decode()}}})
