@@ -136,9 +136,10 @@ class Source:
         return json.loads(out)
 
     def acknowledged(self):
-        """-> {number: when}"""
+        """-> ({number: when}, all that it kept)"""
         with open(self.kept, encoding="ascii") as file:
-            return {line["number"]: line["acknowledged"] for line in map(json.loads, file) if line["acknowledged"]}
+            lines = {line["number"]: line["acknowledged"] for line in map(json.loads, file)}
+        return {number: when for number, when in lines.items() if when}, set(lines)
 
     def post_again(self):
         """-> {status: numbers}"""
@@ -188,19 +189,26 @@ def cluster_lost(world):
         source.stop()
         began = time.monotonic()
         steps = rebuild(world, sealed, snapshot)
-        first = source.post_again()
         took = time.monotonic() - began
-        acknowledged = source.acknowledged()
-        want(set(first) <= {200, 201} and set(first.get(200, [])) <= set(acknowledged), f"sent again: {({s: len(n) for s, n in first.items()})}")
-        gone = {number: acknowledged[number] for number in first.get(201, []) if number in acknowledged}
+        acknowledged, kept = source.acknowledged()
+        there = stored(world, source)
+        gone = {number: when for number, when in acknowledged.items() if number not in there}
         want(gone, "nothing was lost: the drill has shown no loss window")
         want(min(gone.values()) >= began_backup, f"{len(gone)} lost, the first acknowledged {began_backup - min(gone.values()):.2f} s before the snapshot")
-        second = source.post_again()
-        want(set(second) == {200}, f"sent again a second time: {({s: len(n) for s, n in second.items()})}")
-        arrived(world, source, first)
+        for once_more in ("first", "second"):
+            statuses = source.post_again()
+            want(set(statuses) <= {200, 201, 202}, f"sent again a {once_more} time: {({status: len(numbers) for status, numbers in statuses.items()})}")
+        until(60, "all that the source kept is in the database", lambda: stored(world, source) == kept)
+        arrived(world, source, kept - there)
         return (f"recovery point {lost - began_backup:.1f} s (the age of the snapshot: {len(gone)} of {len(acknowledged)} acknowledged were lost, none from before it), "
-                f"recovery time {took:.0f} s ({steps}); the source sent all it had kept: {len(first[201])} were new, {len(first.get(200, []))} known; all new ones at TAK; "
-                "once more: all known; the audit holds, the fence stands")
+                f"recovery time {took:.0f} s ({steps}); the source sent all {len(kept)} that it had kept, twice: all are there once, the {len(kept - there)} new ones at TAK; "
+                "the audit holds, the fence stands")
+
+
+def stored(world, source):
+    """-> the numbers of the source's detections that the database has"""
+    rows = world.peers.sql(f"SELECT encode(id, 'hex') FROM detection WHERE encode(id, 'hex') LIKE '{source.name}%'")
+    return {int(row[-12:], 16) for row in rows.split()}
 
 
 def keep_secrets(world, sealed):
@@ -256,12 +264,11 @@ def rebuild(world, sealed, snapshot):
     return ", ".join(f"{name} {now - before:.0f} s" for (_, before), (name, now) in zip(marks, marks[1:]))
 
 
-def arrived(world, source, first):
+def arrived(world, source, new):
     """What was new in the new cluster came to its TAK server; the chains and the fence are what they should be."""
     release, peers = world.release, world.peers
-    posted = sum((numbers for numbers in first.values()), [])
-    excused = sorted(set(range(0, max(posted) + 1, 2)) - set(first[201]))
-    peers.all_at_taky({source.name: (max(posted) + 1, excused)})
+    excused = sorted(set(range(0, max(new) + 1, 2)) - new)
+    peers.all_at_taky({source.name: (max(new) + 1, excused)})
     status, text, _ = peers.http("load-1", f"{release.url}/api/v1/audit/verify", token=release.token, timeout=60)
     want(status == 200 and json.loads(text)["valid"], f"the audit chain: {status} {text[:200]}")
     want(release.fence() == release.active, f"the fence is {release.fence()!r}, the active slot {release.active}")
