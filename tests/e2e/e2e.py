@@ -28,7 +28,7 @@ from harness.peers import NAMESPACE, OURS, Peers
 from harness.release import EDGE_SPACE, SPACE, Release
 
 FIGURES = ROOT / "docs" / "architecture"
-for module in ("install", "switch", "faults", "scale", "policies", "observability", "release", "secrets", "edge"):
+for module in ("install", "switch", "faults", "scale", "policies", "observability", "release", "secrets", "edge", "recovery"):
     importlib.import_module(f"cases.{module}")  # their tests register themselves, and run in this order
 EPILOG = """A foreign cluster pulls its images: push build/e2e/{postgres,taky,load}.tar as NAME:test, build/e2e/service/image.tar as
 detection-api:e2e and build/e2e/exits/image.tar as detection-api:exits (--images makes them) to a registry that it

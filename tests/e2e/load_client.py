@@ -10,6 +10,9 @@ says so, and a request that needed a second attempt stays counted as failed. A k
 between two requests is opened again, as every client does; one that breaks after a request was sent on it has failed.
 The file of tokens may hold several, one a line, which are used in turn; one that is put in its place is taken up within a second.
 Ends after --requests, or when the file --stop-file appears. Prints one JSON object.
+
+With --kept FILE it keeps what it posted, as a source with a disk does: one JSON object a line, with the time of the acknowledgement
+(null: there was none). With --again FILE it posts what is in such a file once more, one after another, and nothing else.
 """
 
 import argparse
@@ -98,6 +101,7 @@ class Load:
         self.failed = self.answered = self.lost = self.posted = self.spooled = 0
         self.connections, self.problems, self.failed_at = 0, {}, {}
         self.latencies, self.slots = [], {}
+        self.kept, self.acknowledged = {}, {}  # number -> body; -> when
 
     def request(self, kind, number, last):
         token = f"Authorization: Bearer {self.tokens.of(number)}\r\n"
@@ -112,6 +116,13 @@ class Load:
             "sensor_metadata": {
                 "location_lat": 48 + number % 1000 / 1e4, "location_lon": 11, "location_elevation": 100, "elevation_reference": "agl",
                 "heading": 45, "pitch": -60, "roll": 0, "focal_length": 1000, "image_width": 1024, "image_height": 768}})
+        if self.options.kept:
+            self.kept[number] = body
+        return self.post(body)
+
+    def post(self, body):
+        token = f"Authorization: Bearer {self.token}\r\n"
+        ends = "" if self.options.keep else "Connection: close\r\n"
         return (f"POST /api/v1/detections HTTP/1.1\r\nHost: {self.host}\r\n{token}{ends}Content-Type: application/json\r\n"
                 f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
 
@@ -175,6 +186,8 @@ class Load:
             if problem is None:
                 self.answered += 1
                 self.posted += kind == "post"
+                if kind == "post" and self.options.kept:
+                    self.acknowledged[number] = now
                 self.spooled += status == 202
                 self.latencies.append(now - due)
                 if kind == "health":
@@ -216,7 +229,20 @@ class Load:
             thread.start()
         while any(thread.is_alive() for thread in threads):
             time.sleep(0.2)
+        if self.options.kept:
+            with open(self.options.kept, "w", encoding="ascii") as file:
+                for number, body in sorted(self.kept.items()):
+                    print(json.dumps({"number": number, "acknowledged": self.acknowledged.get(number), "body": body}), file=file)
         return self.result()
+
+    def again(self):
+        """-> {status: numbers} of what was posted once more."""
+        connection, statuses = None, {}
+        with open(self.options.again, encoding="ascii") as file:
+            for line in map(json.loads, file):
+                connection, status, _ = self.once(connection, self.post(line["body"]))
+                statuses.setdefault(status, []).append(line["number"])
+        return statuses
 
 
 def main():
@@ -231,8 +257,11 @@ def main():
     parser.add_argument("--attempts", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=10)
     parser.add_argument("--stop-file", default="/tmp/stop")
+    parser.add_argument("--kept", metavar="FILE", help="write what was posted there, at the end")
+    parser.add_argument("--again", metavar="FILE", help="post that once more; prints {status: numbers}")
     options = parser.parse_args()
-    json.dump(Load(options).run(), sys.stdout)
+    load = Load(options)
+    json.dump(load.again() if options.again else load.run(), sys.stdout)
     print()
 
 

@@ -1,8 +1,9 @@
 """The images of the tests: the service as its own build makes it, one of it that ends at once, and those of the peers."""
 
+import shutil
 import sys
 
-from harness.cluster import HERE, ROOT, run
+from harness.cluster import HERE, HOME, ROOT, run
 
 WORK = ROOT / "build" / "e2e"
 sys.path.append(str(ROOT / "image"))
@@ -11,17 +12,32 @@ sys.path.append(str(ROOT / "image"))
 def build(service=None):
     """-> archives to load. service: a folder that image/build has made as localhost/detection-api:e2e; else it is built.
     The peers are built when their scripts have changed."""
-    # pylint: disable=import-outside-toplevel
-    import oci
     if service is None:
         service = WORK / "service"
         run(ROOT / "image" / "build", "--name", "localhost/detection-api:e2e", "--output", service, timeout=3600)
-    exits = WORK / "exits"
-    exits.mkdir(parents=True, exist_ok=True)
-    oci.write(service / "rootfs", exits / "oci", exits / "image.tar", oci.Settings(
-        name="localhost/detection-api:exits", architecture=run("dpkg", "--print-architecture").strip(), epoch=0,
-        config={"User": "10001:10001", "Entrypoint": ["/detection-api", "there-is-no-such-command"], "Labels": {}}))
-    return [service / "image.tar", exits / "image.tar", *peers()]
+    exits = packed("exits", service / "rootfs", "localhost/detection-api:exits", ["/detection-api", "there-is-no-such-command"])
+    return [service / "image.tar", exits, *peers()]
+
+
+def packed(name, root, tag, entrypoint):
+    """-> archive of a root file system that is there"""
+    # pylint: disable=import-outside-toplevel
+    import oci
+    folder = WORK / name
+    folder.mkdir(parents=True, exist_ok=True)
+    oci.write(root, folder / "oci", folder / "image.tar", oci.Settings(
+        name=tag, architecture=run("dpkg", "--print-architecture").strip(), epoch=0,
+        config={"User": "10001:10001", "Entrypoint": entrypoint, "Labels": {}}))
+    return folder / "image.tar"
+
+
+def sealed_secrets_controller(tag):
+    """-> archive of the controller that `cluster install` has made; it is one file"""
+    root = WORK / "sealed-secrets" / "rootfs"
+    shutil.rmtree(root, ignore_errors=True)
+    (root / "tmp").mkdir(parents=True)
+    shutil.copy(HOME / "bin" / "sealed-secrets-controller", root / "sealed-secrets-controller")
+    return packed("sealed-secrets", root, tag, ["/sealed-secrets-controller"])
 
 
 def made(*names):

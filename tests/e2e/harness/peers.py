@@ -86,11 +86,10 @@ class Peers:
     def __init__(self, cluster, prefix):
         self.cluster, self.prefix = cluster, prefix
         self.password = os.urandom(18).hex()
-        self.ca = ""
+        self.ca, self.certificate, self.key = certificates(DATABASE)
 
     def start(self):
-        ca, certificate, key = certificates(DATABASE)
-        self.ca = ca
+        """Also once more, in a cluster that took the place of another: the same credentials, and nothing else of before."""
         nodes = self.cluster.nodes()
         fixed, other = nodes[0], nodes[min(1, len(nodes) - 1)]
         client = (HERE / "load_client.py").read_text(encoding="utf-8")
@@ -101,7 +100,7 @@ class Peers:
         self.cluster.apply(
             namespace(NAMESPACE),
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "load-client", "namespace": NAMESPACE}, "data": {"load_client.py": client}},
-            secret(NAMESPACE, "postgres-tls", **{"tls.crt": certificate, "tls.key": key}),
+            secret(NAMESPACE, "postgres-tls", **{"tls.crt": self.certificate, "tls.key": self.key}),
             service(NAMESPACE, "postgres", {"role": "postgres"}, 5432), service(NAMESPACE, "taky", {"role": "taky"}, 8087),
             pod(NAMESPACE, "postgres", "postgres:test", [], labels={"role": "postgres", "stays": "yes"}, node=fixed, port=5432, prefix=self.prefix,
                 environment={"POSTGRES_USER": "detection", "POSTGRES_DB": "detections", "POSTGRES_PASSWORD": self.password, "POSTGRES_TLS": "/tls",
