@@ -60,15 +60,15 @@ class World:
         self.requests, self.rate = options.requests, options.rate
         self.peers = self.release = None
         self.service = options.service or images.WORK / "service"  # as image/build has made it
-        self.kept = None  # what the tests of one group share: has .group and .close()
+        self.kept = None  # the stand that some tests share: has .name and .close()
 
     def digest(self):
         """Of the service's image."""
         return (self.service / "digest").read_text(encoding="ascii").strip()
 
-    def leave(self, group=None):
-        """Takes down what the tests of another group share."""
-        if self.kept and self.kept.group != group:
+    def leave(self, but=""):
+        """Takes the shared stand down, unless it is this one."""
+        if self.kept and self.kept.name != but:
             kept, self.kept = self.kept, None
             kept.close()
 
@@ -133,7 +133,7 @@ def run_all(options, cluster):
         for test in sorted(chosen(options), key=lambda test: test.nodes):
             name, began = test.name, time.monotonic()
             try:
-                world.leave(test.group)
+                world.leave(test.shares)
                 world.ready(test.nodes)
                 version = version or cluster.version()
                 outcome, words = "ok", test.function(world)

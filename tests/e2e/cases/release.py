@@ -96,7 +96,6 @@ def table(said):
 def release_loss(world):
     """Without any release: a pod that is deleted (no request fails), and a node that dies with its pods, each so many times under load."""
     release, cluster = world.release, world.cluster
-    world.leave()  # the chart alone, by helm
     cluster.only_ours("kills a node at once")
     active, _ = release.baseline()
     node = cluster.nodes()[-1]
@@ -125,7 +124,7 @@ def release_loss(world):
             f"{failed} of {requests:,} requests failed and were answered when asked again; nothing acknowledged was lost")
 
 
-@case("gitops-release", group="release")
+@case("gitops-release", group="release", shares="gitops")
 def gitops_release(world):
     """A whole release by `slotctl release`, unattended and under load, with its watch of five minutes; the next one goes back to blue, its watch
     cut to 30 s; `slotctl verify` after each."""
@@ -193,7 +192,7 @@ def rolled_back(gitops):
     return began
 
 
-@case("gitops-smoke", group="release")
+@case("gitops-smoke", group="release", shares="gitops")
 def gitops_smoke(world):
     """A version whose smoke test fails gets no request, however often it is tried; and one whose image is not there stops with its name."""
     release = world.release
@@ -214,7 +213,7 @@ def gitops_smoke(world):
             f"{gave_up:.1f} s; {lost}; an image that is not there: refused after {missing:.0f} s, with its name")
 
 
-@case("gitops-bad-figures", group="release")
+@case("gitops-bad-figures", group="release", shares="gitops")
 def gitops_bad_figures(world):
     """The watch finds bad figures and goes back by itself: no fix of the new version is GREEN any more. Start: right after a switch, the old slot warm."""
     rows = []
@@ -238,7 +237,7 @@ def gitops_bad_figures(world):
                    f"the bad version had the traffic for {statistics.median(bad):.1f} s (median), {max(bad):.1f} s (worst), from the Service's move to its move back", lost)
 
 
-@case("gitops-warm", group="release")
+@case("gitops-warm", group="release", shares="gitops")
 def gitops_warm(world):
     """Found after the switch: `slotctl rollback`; and a wrong setting: `git revert` by hand, brought to the cluster by the same command. Start: the
     old slot warm, on standby."""
@@ -259,7 +258,7 @@ def gitops_warm(world):
     return "; ".join((summary("after the switch, standby warm, `slotctl rollback`", rows, 60), summary("a setting, `git revert` and push", settings, 60), none_lost(world, measure.load)))
 
 
-@case("gitops-finalized", group="release")
+@case("gitops-finalized", group="release", shares="gitops")
 def gitops_finalized(world):
     """Found after the roll-out: `slotctl rollback` warms the old slot, then switches. Start: finalized, the old slot at 0 pods."""
     def back():

@@ -34,7 +34,7 @@ def whole(world, gitops, live, config):
     until(60, "three ready pods and no others", lambda: len(world.release.live_pods(live)) == 3 and not world.release.pods(idle), pause=1)
 
 
-@case("gitops-killed", group="release")
+@case("gitops-killed", group="release", shares="gitops")
 def gitops_killed(world):
     """SIGKILL to slotctl at each line of its progress in each of its steps, begun again each time: the end, and the commits, are those of a run that
     nobody killed. The watch is cut to 20 s."""
@@ -69,7 +69,7 @@ def quota(world, pods):
         world.cluster.kubectl("-n", world.release.space, "create", "quota", "e2e-full", f"--hard=pods={pods}")
 
 
-@case("gitops-quota", group="release")
+@case("gitops-quota", group="release", shares="gitops")
 def gitops_quota(world):
     """A full quota stops a deploy with what to do: where not even the migration gets a pod, and where the slot gets too few. With room it goes on."""
     signs = ("exceeded quota", "describe resourcequota", "slotctl rollback")
@@ -93,7 +93,7 @@ def gitops_quota(world):
     return f"no pod for the migration: refused after {hook:.0f} s; too few for the slot: after {slot:.0f} s; with room again the same command was done after {took:.0f} s; {lost}"
 
 
-@case("gitops-away", group="release")
+@case("gitops-away", group="release", shares="gitops")
 def gitops_away(world):
     """Git, Prometheus and Argo CD away in the middle of a release: slotctl stops with what to do, nothing moves, and goes on when they are back."""
     cluster, figures = world.cluster, []
@@ -148,7 +148,7 @@ def full_sync(gitops):
     gitops.synced()
 
 
-@case("gitops-heal", group="release")
+@case("gitops-heal", group="release", shares="gitops")
 def gitops_heal(world):
     """The Service's selector moved by hand to a slot without pods is put back by Argo CD; with auto-sync paused `slotctl status` names what differs,
     and slotctl refuses to go on; when it is on again that is put back too."""

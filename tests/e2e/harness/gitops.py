@@ -1,5 +1,5 @@
-"""A release as an operator makes it: a bare Git repository, Argo CD beside the local cluster, and slotctl. One stand serves the tests of
-the group, one after the other: each leaves it at rest."""
+"""A release as an operator makes it: a bare Git repository, Argo CD beside the local cluster, and slotctl. One stand serves all tests that
+share it, one after the other: each leaves it at rest."""
 
 import contextlib
 import json
@@ -86,7 +86,7 @@ class Driven:
 
 class GitOps:
     """The environment `e2e`: production's values with this cluster's addresses, its first version in blue."""
-    group = "release"
+    name = "gitops"
 
     def __init__(self, world):
         self.world, self.cluster, self.release = world, world.cluster, world.release
