@@ -11,6 +11,60 @@ from harness.cluster import Watch, until
 MOST_KILLS = 6  # of a step
 
 
+def full_sync(gitops):
+    """One more sync of the newest commit, as somebody asks for it: Argo CD then heals at once again, and not after a while that grows."""
+    before = gitops.application()["status"]["operationState"].get("finishedAt")
+    gitops.cluster.kubectl("-n", "argocd", "patch", "application", gitops.application()["metadata"]["name"], "--type", "merge", "-p",
+                           f'{{"operation":{{"initiatedBy":{{"username":"e2e"}},"sync":{{"revision":"{gitops.head()}","prune":true,"syncOptions":["ServerSideApply=true","ApplyOutOfSyncOnly=true"]}}}}}}')
+    until(120, "one more sync is done", lambda: gitops.application()["status"]["operationState"].get("finishedAt") not in (None, before), pause=0.5)
+    gitops.synced()
+
+
+@case("gitops-heal", group="release", shares="gitops")
+def gitops_heal(world):
+    """The Service's selector moved by hand to a slot without pods is put back by Argo CD; with auto-sync paused `slotctl status` names what differs,
+    and slotctl refuses to go on; when it is on again that is put back too."""
+    cluster, release, healed = world.cluster, world.release, []
+    with stand(world) as gitops:
+        live = gitops.active()
+        with release.load(MANY, RATE, attempts=30, timeout=4) as load, Watch(cluster, release.space, "service", "detection-api") as services:
+            for _ in range(REPEATS):
+                full_sync(gitops)
+                began = time.time()
+                cluster.kubectl("-n", release.space, "patch", "service", "detection-api", "--type", "merge", "-p", f'{{"spec":{{"selector":{{"slot":"{other(live)}"}}}}}}')
+                wrong = until(10, "the patch is there", lambda since=began: moved_at(services, other(live), since), pause=0.05)
+                healed.append(until(60, "it is healed", lambda since=wrong: moved_at(services, live, since), pause=0.05) - wrong)
+            load.finish(stop=True)
+        want(load.total("lost") == 0, f"{load.total('lost')} had no answer in 30 attempts: {load.problems}")
+        at_taky = world.peers.all_at_taky(load.runs)
+
+        def automated(enabled):
+            cluster.kubectl("-n", "argocd", "patch", "application", gitops.application()["metadata"]["name"], "--type", "merge", "-p",
+                            f'{{"spec":{{"syncPolicy":{{"automated":{{"enabled":{str(enabled).lower()}}}}}}}}}')
+        automated(False)
+        try:
+            began = time.time()
+            cluster.kubectl("-n", release.space, "patch", "hpa", f"detection-api-{live}", "--type", "merge", "-p", '{"spec":{"maxReplicas":11}}')
+            sign = f"HorizontalPodAutoscaler detection-api-{live} is not as Git says"
+
+            def drifted():
+                drift = gitops.must("status")["drift"]
+                return drift if sign in drift else None
+            drift = until(60, f"`slotctl status` says: {sign}", drifted)
+            told = time.time() - began
+            want("auto-sync is paused" in drift, drift)
+            gitops.refuses(("auto-sync of", "is paused", '"enabled":true'), "deploy", "--config", gitops.settings(read_cache=9000))
+        finally:
+            automated(True)
+        began = time.time()
+        until(60, "the autoscaler is as Git says", lambda: cluster.get("-n", release.space, "hpa", f"detection-api-{live}")["spec"]["maxReplicas"] == 10, pause=0.2)
+        resumed = time.time() - began
+        until(30, "there is no drift", lambda: not gitops.must("status")["drift"])
+    return (f"a selector moved by hand was back after {statistics.median(healed):.1f} s (median), {max(healed):.1f} s (worst) of {len(healed)}; meanwhile {load.failed} of "
+            f"{load.total('requests'):,} requests failed and were answered when asked again, all {load.total('acknowledged'):,} acknowledged at taky ({at_taky['twice']} twice); paused: "
+            f"`slotctl status` named the drift {told:.1f} s after it, deploy refused; auto-sync on again: put back after {resumed:.1f} s")
+
+
 def killed(gitops, *arguments):
     """Kills slotctl at its first line of progress, a new one at its second, and so on; the last one may end. -> kills"""
     for lines in range(1, MOST_KILLS + 1):
@@ -137,57 +191,3 @@ def gitops_away(world):
         load.finish(stop=True)
         lost = none_lost(world, load)
     return "; ".join((*figures, lost))
-
-
-def full_sync(gitops):
-    """One more sync of the newest commit, as somebody asks for it: Argo CD then heals at once again, and not after a while that grows."""
-    before = gitops.application()["status"]["operationState"].get("finishedAt")
-    gitops.cluster.kubectl("-n", "argocd", "patch", "application", gitops.application()["metadata"]["name"], "--type", "merge", "-p",
-                           f'{{"operation":{{"initiatedBy":{{"username":"e2e"}},"sync":{{"revision":"{gitops.head()}","prune":true,"syncOptions":["ServerSideApply=true","ApplyOutOfSyncOnly=true"]}}}}}}')
-    until(120, "one more sync is done", lambda: gitops.application()["status"]["operationState"].get("finishedAt") not in (None, before), pause=0.5)
-    gitops.synced()
-
-
-@case("gitops-heal", group="release", shares="gitops")
-def gitops_heal(world):
-    """The Service's selector moved by hand to a slot without pods is put back by Argo CD; with auto-sync paused `slotctl status` names what differs,
-    and slotctl refuses to go on; when it is on again that is put back too."""
-    cluster, release, healed = world.cluster, world.release, []
-    with stand(world) as gitops:
-        live = gitops.active()
-        with release.load(MANY, RATE, attempts=30, timeout=4) as load, Watch(cluster, release.space, "service", "detection-api") as services:
-            for _ in range(REPEATS):
-                full_sync(gitops)
-                began = time.time()
-                cluster.kubectl("-n", release.space, "patch", "service", "detection-api", "--type", "merge", "-p", f'{{"spec":{{"selector":{{"slot":"{other(live)}"}}}}}}')
-                wrong = until(10, "the patch is there", lambda since=began: moved_at(services, other(live), since), pause=0.05)
-                healed.append(until(60, "it is healed", lambda since=wrong: moved_at(services, live, since), pause=0.05) - wrong)
-            load.finish(stop=True)
-        want(load.total("lost") == 0, f"{load.total('lost')} had no answer in 30 attempts: {load.problems}")
-        at_taky = world.peers.all_at_taky(load.runs)
-
-        def automated(enabled):
-            cluster.kubectl("-n", "argocd", "patch", "application", gitops.application()["metadata"]["name"], "--type", "merge", "-p",
-                            f'{{"spec":{{"syncPolicy":{{"automated":{{"enabled":{str(enabled).lower()}}}}}}}}}')
-        automated(False)
-        try:
-            began = time.time()
-            cluster.kubectl("-n", release.space, "patch", "hpa", f"detection-api-{live}", "--type", "merge", "-p", '{"spec":{"maxReplicas":11}}')
-            sign = f"HorizontalPodAutoscaler detection-api-{live} is not as Git says"
-
-            def drifted():
-                drift = gitops.must("status")["drift"]
-                return drift if sign in drift else None
-            drift = until(60, f"`slotctl status` says: {sign}", drifted)
-            told = time.time() - began
-            want("auto-sync is paused" in drift, drift)
-            gitops.refuses(("auto-sync of", "is paused", '"enabled":true'), "deploy", "--config", gitops.settings(read_cache=9000))
-        finally:
-            automated(True)
-        began = time.time()
-        until(60, "the autoscaler is as Git says", lambda: cluster.get("-n", release.space, "hpa", f"detection-api-{live}")["spec"]["maxReplicas"] == 10, pause=0.2)
-        resumed = time.time() - began
-        until(30, "there is no drift", lambda: not gitops.must("status")["drift"])
-    return (f"a selector moved by hand was back after {statistics.median(healed):.1f} s (median), {max(healed):.1f} s (worst) of {len(healed)}; meanwhile {load.failed} of "
-            f"{load.total('requests'):,} requests failed and were answered when asked again, all {load.total('acknowledged'):,} acknowledged at taky ({at_taky['twice']} twice); paused: "
-            f"`slotctl status` named the drift {told:.1f} s after it, deploy refused; auto-sync on again: put back after {resumed:.1f} s")
