@@ -60,12 +60,23 @@ void read_application(const element& node, Application& app) {
   // What an operation says, and the reason why the application cannot even be compared (Git away, wrong manifests).
   each(node, "/status/conditions", [&](const element& condition) {
     if (text_at(condition, "/type").ends_with("Error"))
-      app.message += (app.message.empty() ? "" : "; ") + text_at(condition, "/message");
+      app.error += (app.error.empty() ? "" : "; ") + text_at(condition, "/message");
   });
+  if (!app.error.empty()) app.message += (app.message.empty() ? "" : "; ") + app.error;
   each(node, "/status/resources", [&](const element& resource) {
     if (text_at(resource, "/status") == "OutOfSync")
       app.unsynced.push_back(text_at(resource, "/kind") + " " + text_at(resource, "/name"));
   });
+}
+
+/// A refusal to make a pod, without the pod's random name: the same trouble stays the same text. The quota's own words
+/// are long: what to do about it is said with them.
+std::string refusal(std::string text) {
+  constexpr std::string_view kForbidden = " is forbidden: ";
+  if (const auto at = text.find(kForbidden); at != std::string::npos) text.erase(0, at + kForbidden.size());
+  if (text.find("exceeded quota") != std::string::npos)
+    text += " (pods that leave count until they are gone; see: kubectl -n detection-system describe resourcequota)";
+  return text;
 }
 
 void read_deployment(const element& node, SlotPods& slot) {
@@ -77,14 +88,10 @@ void read_deployment(const element& node, SlotPods& slot) {
                     there == slot.wanted && number_at(node, "/status/updatedReplicas") == there;
   each(node, "/status/conditions", [&](const element& condition) {
     const auto type = text_at(condition, "/type"), status = text_at(condition, "/status");
-    if (type == "ReplicaFailure" && status == "True") slot.trouble = text_at(condition, "/message");
+    if (type == "ReplicaFailure" && status == "True") slot.trouble = refusal(text_at(condition, "/message"));
     if (type == "Progressing" && status == "False" && slot.trouble.empty())
       slot.trouble = text_at(condition, "/message");
   });
-  // The quota's own words are long: what to do about it is said with them.
-  if (slot.trouble.find("exceeded quota") != std::string::npos)
-    slot.trouble +=
-        " (pods that leave count until they are gone; see: kubectl -n detection-system describe resourcequota)";
 }
 
 /// Why a pod is not ready, as its containers say it.
@@ -93,7 +100,11 @@ std::string trouble_of(const element& pod) {
   each(pod, "/status/containerStatuses", [&](const element& status) {
     const auto reason = text_at(status, "/state/waiting/reason");
     if (reason.empty() || reason == "ContainerCreating" || reason == "PodInitializing") return;
-    trouble = reason + ": " + text_at(status, "/state/waiting/message");
+    // These two take turns while a pull is tried again: one trouble.
+    trouble = reason == "ErrImagePull" || reason == "ImagePullBackOff"
+                  ? "ErrImagePull: " + text_at(status, "/image") +
+                        " cannot be pulled; why, says: kubectl -n detection-system get events"
+                  : reason + ": " + text_at(status, "/state/waiting/message");
   });
   each(pod, "/status/conditions", [&](const element& condition) {
     if (trouble.empty() && text_at(condition, "/type") == "PodScheduled" && text_at(condition, "/status") == "False")
@@ -104,7 +115,12 @@ std::string trouble_of(const element& pod) {
 
 void read_pod(const element& pod, ClusterState& state) {
   const auto which = slot_named(text_at(pod, "/metadata/labels/slot"));
-  if (!which) return;
+  if (!which) {
+    const auto job = text_at(pod, "/metadata/labels/batch.kubernetes.io~1job-name");
+    if (const auto trouble = job.empty() ? "" : trouble_of(pod); !trouble.empty())
+      state.hook_trouble = "Job " + job + ": " + trouble;
+    return;
+  }
   auto& slot = state.of(*which);
   ++slot.pods;
   const auto name = text_at(pod, "/metadata/name");
@@ -128,6 +144,24 @@ void read_pod(const element& pod, ClusterState& state) {
       slot.trouble = "CrashLoopBackOff: its container ends again and again; kubectl -n detection-system logs -l slot=" +
                      std::string(slot_name(*which)) + " --previous";
   }
+}
+
+/// A Job that should have a pod and is refused one; only its events say so.
+void read_job(const element& job, const element& events, ClusterState& state) {
+  bool ended = false;
+  each(job, "/status/conditions", [&](const element& condition) {
+    const auto type = text_at(condition, "/type");
+    ended = ended || ((type == "Complete" || type == "Failed") && text_at(condition, "/status") == "True");
+  });
+  if (ended || number_at(job, "/status/active") > 0) return;
+  const auto uid = text_at(job, "/metadata/uid");
+  std::string newest;
+  each(events, "/items", [&](const element& event) {
+    if (uid.empty() || text_at(event, "/involvedObject/uid") != uid || text_at(event, "/lastTimestamp") < newest)
+      return;
+    newest = text_at(event, "/lastTimestamp");
+    state.hook_trouble = "Job " + text_at(job, "/metadata/name") + ": " + refusal(text_at(event, "/message"));
+  });
 }
 
 /// When anyone changed the Service last: the fields' managers know.
@@ -176,6 +210,15 @@ Result<ClusterState> read_cluster(const ClusterTexts& texts) {
     done = parsed(json, texts.pods, "pods", [&](const element& root) {
       each(root, "/items", [&](const element& pod) { read_pod(pod, state); });
     });
+  parser events_json;  // an element lives until its parser reads something else
+  Result<void> jobs_done;
+  if (done)
+    done = parsed(events_json, texts.events, "events", [&](const element& events) {
+      jobs_done = parsed(json, texts.jobs, "jobs", [&](const element& jobs) {
+        each(jobs, "/items", [&](const element& job) { read_job(job, events, state); });
+      });
+    });
+  if (done) done = jobs_done;
   if (!done) return std::unexpected(done.error());
   for (auto& slot : state.slots) {
     std::ranges::sort(slot.names);

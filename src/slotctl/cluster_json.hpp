@@ -9,7 +9,8 @@ namespace detection::slotctl {
 
 /// The answers' bodies; an empty one: there is no such thing.
 struct ClusterTexts {
-  std::string application{}, service{}, pods{};
+  std::string application{}, service{}, pods{};             ///< pods: also those of the Jobs of a sync
+  std::string jobs{}, events{};                             ///< the Jobs of a sync; the events that say FailedCreate
   std::array<std::string, 2> deployments{}, autoscalers{};  ///< by Slot
 };
 

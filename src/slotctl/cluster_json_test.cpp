@@ -41,6 +41,7 @@ TEST(ClusterJson, Application) {
   EXPECT_EQ(app.phase, "Failed");
   EXPECT_EQ(app.phase_revision, "bbbb");
   EXPECT_EQ(app.message, "Job detection-api-fence failed; cannot reach Git");
+  EXPECT_EQ(app.error, "cannot reach Git");
   EXPECT_EQ(app.resource_version, "812");
   EXPECT_THAT(app.unsynced, ElementsAre("Service detection-api"));
   EXPECT_FALSE(read_cluster({}).value().application.exists);
@@ -78,6 +79,56 @@ TEST(ClusterJson, ADeploymentIsRolledOutWhenItsControllerSaysSoOfTheNewestOne) {
     "message":"pods \"x\" is forbidden: exceeded quota: detection-api, requested: pods=1, used: pods=34, limited: pods=34"}]})");
   EXPECT_THAT(full.trouble, HasSubstr("exceeded quota: detection-api"));
   EXPECT_THAT(full.trouble, HasSubstr("describe resourcequota")) << "what to do about it";
+}
+
+TEST(ClusterJson, TheSameTroubleIsTheSameText) {
+  const auto full = [](const std::string& name) {
+    return read_cluster({.deployments = {deployment(
+                             R"({"conditions":[{"type":"ReplicaFailure","status":"True","message":"pods \"green-)" +
+                             name + R"(\" is forbidden: exceeded quota: detection-api"}]})")}})
+        .value()
+        .of(Slot::kBlue)
+        .trouble;
+  };
+  EXPECT_EQ(full("8d9x2"), full("b4kk7")) << "each try has another name";
+  const auto pull = [](const std::string& reason) {
+    return read_cluster(
+               {.pods = R"({"items":[{"metadata":{"name":"g","labels":{"slot":"green"}},"status":{"containerStatuses":[
+        {"image":"r/detection-api:no","state":{"waiting":{"reason":")" +
+                        reason + R"(","message":"Back-off )" + reason + R"("}}}]}}]})",
+                .deployments = {"", deployment("{}")}})
+        .value()
+        .of(Slot::kGreen)
+        .trouble;
+  };
+  EXPECT_EQ(pull("ErrImagePull"), pull("ImagePullBackOff")) << "they take turns";
+  EXPECT_THAT(pull("ErrImagePull"), HasSubstr("ErrImagePull: r/detection-api:no"));
+}
+
+TEST(ClusterJson, AJobOfTheSyncThatGetsNoPodOrNoImage) {
+  constexpr const char* kEvents = R"({"items":[
+   {"involvedObject":{"uid":"old"},"lastTimestamp":"2026-11-26T21:00:09Z","message":"of the Job before"},
+   {"involvedObject":{"uid":"now"},"lastTimestamp":"2026-11-26T21:00:05Z",
+    "message":"Error creating: pods \"fence-x\" is forbidden: exceeded quota: detection-api, used: pods=34"},
+   {"involvedObject":{"uid":"now"},"lastTimestamp":"2026-11-26T21:00:01Z","message":"older"}]})";
+  const auto trouble = [](const std::string& status, const char* events) {
+    return read_cluster({.jobs = R"({"items":[{"metadata":{"name":"detection-api-fence","uid":"now"},"status":)" +
+                                 status + "}]}",
+                         .events = events})
+        .value()
+        .hook_trouble;
+  };
+  EXPECT_THAT(trouble("{}", kEvents), HasSubstr("Job detection-api-fence: exceeded quota: detection-api"));
+  EXPECT_THAT(trouble("{}", kEvents), HasSubstr("describe resourcequota"));
+  EXPECT_EQ(trouble(R"({"active":1})", kEvents), "") << "it has its pod";
+  EXPECT_EQ(trouble(R"({"conditions":[{"type":"Complete","status":"True"}]})", kEvents), "");
+  EXPECT_EQ(trouble("{}", R"({"items":[]})"), "");
+  const auto pods = read_cluster(
+      {.pods =
+           R"({"items":[{"metadata":{"name":"m-1","labels":{"batch.kubernetes.io/job-name":"detection-api-migrate"}},
+      "status":{"containerStatuses":[{"image":"r:no","state":{"waiting":{"reason":"ImagePullBackOff","message":"x"}}}]}}]})"});
+  EXPECT_THAT(pods.value().hook_trouble, HasSubstr("Job detection-api-migrate: ErrImagePull: r:no"));
+  EXPECT_FALSE(read_cluster({.jobs = "<html>", .events = R"({"items":[]})"}));
 }
 
 TEST(ClusterJson, ServiceAndAutoscaler) {

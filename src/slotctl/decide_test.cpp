@@ -312,6 +312,47 @@ TEST(Decide, RefusesWithWhatToDo) {
   EXPECT_THAT(refusal(Step::kRollback, Phase::kAfterRollback), HasSubstr("what it was rolled back from"));
 }
 
+TEST(Decide, AJobThatHoldsTheSyncIsARefusalOnceItLasts) {
+  Observed seen;
+  seen.git = git_in(Phase::kWarming);
+  seen.cluster.application = app_in(Sync::kRunning);
+  seen.cluster.of(Slot::kGreen) = pods_of(3, 3, true, false);
+  seen.cluster.hook_trouble = "Job detection-api-migrate: exceeded quota";
+  seen.hook_trouble_for_s = kTroubleMost_s - 1;
+  const auto first = decide(Step::kDeploy, seen, request("v3"));
+  ASSERT_TRUE(std::holds_alternative<Wait>(first));
+  EXPECT_THAT(std::get<Wait>(first).text, HasSubstr("exceeded quota")) << "seen at once";
+  seen.hook_trouble_for_s = kTroubleMost_s + 1;
+  const auto then = decide(Step::kDeploy, seen, request("v3"));
+  ASSERT_TRUE(std::holds_alternative<Refuse>(then));
+  EXPECT_THAT(std::get<Refuse>(then).text, HasSubstr("does not get on: Job detection-api-migrate: exceeded quota"));
+  EXPECT_THAT(std::get<Refuse>(then).text, HasSubstr("slotctl rollback --env prod"));
+  seen.cluster.application.phase_has_wanted = false;
+  EXPECT_TRUE(std::holds_alternative<EndSync>(decide(Step::kDeploy, seen, request("v3"))))
+      << "that of an older commit is ended, whatever holds it";
+}
+
+TEST(Decide, ARetryThatHasYetToLookForItsCommitIsNotEnded) {
+  Observed seen;
+  seen.git = git_in(Phase::kWarming);
+  seen.cluster.application = app_in(Sync::kRunningOld);
+  seen.cluster.of(Slot::kGreen) = pods_of(3, 3, true, false);
+  EXPECT_TRUE(std::holds_alternative<EndSync>(decide(Step::kDeploy, seen, request("v3"))));
+  seen.cluster.application.phase_revision.clear();
+  EXPECT_TRUE(std::holds_alternative<Wait>(decide(Step::kDeploy, seen, request("v3"))));
+}
+
+TEST(Decide, WhyArgoCdCannotLookIsSaid) {
+  Observed seen;
+  seen.git = git_in(Phase::kWarming);
+  seen.cluster.application = app_in(Sync::kRefreshing);
+  seen.cluster.application.error = "failed to fetch";
+  seen.cluster.of(Slot::kGreen) = pods_of(3, 3, true, false);
+  const auto decision = decide(Step::kDeploy, seen, request("v3"));
+  ASSERT_TRUE(std::holds_alternative<Wait>(decision));
+  EXPECT_THAT(std::get<Wait>(decision).text, HasSubstr("it says: failed to fetch"));
+}
+
 TEST(Decide, ARollbackIsCommittedAtOnceWhateverArgoCdIsDoing) {
   for (const auto sync :
        {Sync::kSettled, Sync::kRunningOld, Sync::kRunning, Sync::kFailed, Sync::kOutOfSync, Sync::kOld}) {

@@ -15,6 +15,7 @@ struct Driver::Run {
   double metrics_since_s = 0;  ///< the same of Prometheus
   double refreshed_s = 0;
   double trouble_since_s = 0;
+  double hook_trouble_since_s = 0;
   std::string trouble{};
   std::string last_text{};
   std::string bad{};  ///< why the watch rolls back
@@ -79,6 +80,8 @@ Result<void> Driver::look(Run& run) {
   if (trouble != run.trouble || trouble.empty()) run.trouble_since_s = seen.now_s;
   run.trouble = trouble;
   seen.trouble_for_s = seen.now_s - run.trouble_since_s;
+  if (seen.cluster.hook_trouble.empty()) run.hook_trouble_since_s = seen.now_s;
+  seen.hook_trouble_for_s = seen.now_s - run.hook_trouble_since_s;
   return {};
 }
 
@@ -199,7 +202,7 @@ std::optional<Outcome> Driver::asked(Run& run, const Result<void>& result) {
 Outcome Driver::run(Step step, const Request& request) {
   Run run{step, request};
   run.began_s = doors_.time.now_s();
-  run.trouble_since_s = run.began_s;
+  run.trouble_since_s = run.hook_trouble_since_s = run.began_s;
   doors_.listener.begins(step);
   double most_s = options_.most_s;
   if (watches(step)) {

@@ -25,6 +25,12 @@ bool is_commit(const std::string& tag) {
   return tag.size() >= 12 && tag.size() <= 40 && tag.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
+/// A selector of the chart's objects with one of these components.
+std::string labelled(const std::string& components) {
+  return "?labelSelector=app.kubernetes.io%2Fname%3Ddetection-api%2Capp.kubernetes.io%2Fcomponent%20in%20(" +
+         components + ")";
+}
+
 }  // namespace
 
 Kube::Kube(KubeOptions options, std::filesystem::path folder)
@@ -91,9 +97,10 @@ Result<ClusterState> Kube::read() {
       Wanted{&texts.deployments[1], deployments + "green"},
       Wanted{&texts.autoscalers[0], scalers + "blue"},
       Wanted{&texts.autoscalers[1], scalers + "green"},
-      Wanted{&texts.pods,
-             "/api/v1" + space +
-                 "/pods?labelSelector=app.kubernetes.io%2Fname%3Ddetection-api%2Capp.kubernetes.io%2Fcomponent%3Dapi"}};
+      Wanted{&texts.pods, "/api/v1" + space + "/pods" + labelled("api%2Cmigrate%2Cfence")},
+      Wanted{&texts.jobs, "/apis/batch/v1" + space + "/jobs" + labelled("migrate%2Cfence")},
+      Wanted{&texts.events,
+             "/api/v1" + space + "/events?fieldSelector=reason%3DFailedCreate%2CinvolvedObject.kind%3DJob"}};
   for (const auto& one : wanted) {
     auto body = get(one.path);
     if (!body) return std::unexpected(body.error());

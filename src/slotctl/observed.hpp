@@ -58,6 +58,7 @@ struct Application {
   std::vector<std::string> unsynced{};  ///< "Kind name" of what differs from Git
   bool revision_has_wanted = false;     ///< GitState::wanted is `revision` or before it
   bool phase_has_wanted = false;        ///< the same of phase_revision
+  std::string error{};                  ///< why it cannot even be compared: Git away, wrong manifests; empty: it can
 };
 
 /// One slot in the cluster.
@@ -80,6 +81,8 @@ struct ClusterState {
   std::array<SlotPods, 2> slots{};
   std::optional<Slot> serving{};  ///< what the Service selects
   double service_changed_s = 0;   ///< when it was changed last
+  /// Why a Job of the sync (migration, fence) does not run, in the cluster's words; empty: no reason is given.
+  std::string hook_trouble{};
   [[nodiscard]] const SlotPods& of(Slot slot) const noexcept { return slots[static_cast<std::size_t>(slot)]; }
   [[nodiscard]] SlotPods& of(Slot slot) noexcept { return slots[static_cast<std::size_t>(slot)]; }
 };
@@ -128,10 +131,11 @@ struct Observed {
   std::optional<PodReports> reports{};
   std::optional<Judgement> judgement{};
   double now_s = 0;
-  double began_s = 0;         ///< when this run of slotctl began
-  double trouble_for_s = 0;   ///< for how long the warming slot has been in the same trouble
-  double metrics_away_s = 0;  ///< for how long Prometheus has not answered
-  bool sync_started = false;  ///< a failed sync was started anew by this run
+  double began_s = 0;             ///< when this run of slotctl began
+  double trouble_for_s = 0;       ///< for how long the warming slot has been in the same trouble
+  double hook_trouble_for_s = 0;  ///< for how long a Job of the sync has been in some
+  double metrics_away_s = 0;      ///< for how long Prometheus has not answered
+  bool sync_started = false;      ///< a failed sync was started anew by this run
 };
 
 }  // namespace detection::slotctl

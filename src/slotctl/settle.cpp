@@ -24,6 +24,15 @@ Decision failed_sync(const Observed& seen, const Request& request) {
                 request.environment};
 }
 
+/// A Job of the sync that runs has no pod, or one that cannot start: nothing behind it is reached, for as long as Argo
+/// CD waits for it.
+Decision held_sync(const Observed& seen, const Request& request) {
+  return Refuse{"the sync of " + short_revision(seen.git.wanted) + " does not get on: " + seen.cluster.hook_trouble +
+                ". What was not reached is as before. When the cause is gone, run the same step again; or give it up: "
+                "slotctl rollback --env " +
+                request.environment};
+}
+
 }  // namespace
 
 std::string short_revision(const std::string& revision) {
@@ -47,13 +56,19 @@ std::optional<Decision> settle(const Observed& seen, const Request& request) {
                   request.application + R"( --type merge -p '{"spec":{"syncPolicy":{"automated":{"enabled":true}}}}')"};
   if (app.phase == "Terminating") return Wait{"Argo CD ends the sync of " + short_revision(app.phase_revision)};
   if (app.phase == "Running") {
-    if (!app.phase_has_wanted) return EndSync{};
+    // A try after a failed one names no commit until it has looked which is the newest.
+    if (!app.phase_has_wanted && !app.phase_revision.empty()) return EndSync{};
+    if (const auto& trouble = seen.cluster.hook_trouble; !trouble.empty()) {
+      if (seen.hook_trouble_for_s > kTroubleMost_s) return held_sync(seen, request);
+      return Wait{"Argo CD syncs " + wanted + "; " + trouble};
+    }
     return Wait{"Argo CD syncs " + wanted + (app.message.empty() ? "" : ": " + app.message)};
   }
   if (!app.revision_has_wanted) {
     if (!app.refresh_pending) return Refresh{};
     return Wait{
         "Argo CD has yet to look at " + wanted + " (it is at " + short_revision(app.revision) +
+        (app.error.empty() ? "" : "; it says: " + app.error) +
         "); should it stay so: is its controller up, can its repository server reach Git? kubectl -n argocd get "
         "pods"};
   }

@@ -28,7 +28,7 @@ from harness.peers import NAMESPACE, OURS, Peers
 from harness.release import EDGE_SPACE, SPACE, Release
 
 FIGURES = ROOT / "docs" / "architecture"
-for module in ("install", "switch", "faults", "scale", "policies", "observability", "release", "secrets", "edge", "recovery"):
+for module in ("install", "switch", "faults", "scale", "policies", "observability", "release", "release_faults", "secrets", "edge", "recovery"):
     importlib.import_module(f"cases.{module}")  # their tests register themselves, and run in this order
 EPILOG = """A foreign cluster pulls its images: push build/e2e/{postgres,taky,load}.tar as NAME:test, build/e2e/service/image.tar as
 detection-api:e2e and build/e2e/exits/image.tar as detection-api:exits (--images makes them) to a registry that it
@@ -59,6 +59,18 @@ class World:
         self.image = f"{self.prefix}/detection-api:{self.tag}"
         self.requests, self.rate = options.requests, options.rate
         self.peers = self.release = None
+        self.service = options.service or images.WORK / "service"  # as image/build has made it
+        self.kept = None  # the stand that some tests share: has .name and .close()
+
+    def digest(self):
+        """Of the service's image."""
+        return (self.service / "digest").read_text(encoding="ascii").strip()
+
+    def leave(self, but=""):
+        """Takes the shared stand down, unless it is this one."""
+        if self.kept and self.kept.name != but:
+            kept, self.kept = self.kept, None
+            kept.close()
 
     def ready(self, nodes):
         """The cluster with at least so many nodes, and the peers in it; a cluster that is new is filled anew."""
@@ -121,6 +133,7 @@ def run_all(options, cluster):
         for test in sorted(chosen(options), key=lambda test: test.nodes):
             name, began = test.name, time.monotonic()
             try:
+                world.leave(test.shares)
                 world.ready(test.nodes)
                 version = version or cluster.version()
                 outcome, words = "ok", test.function(world)
@@ -136,6 +149,7 @@ def run_all(options, cluster):
             say(f"{outcome} {name} ({results[-1].seconds:.0f} s) {words}")
     finally:
         if not options.keep:
+            world.leave()
             if not cluster.made:
                 world.clean()
             cluster.down()
@@ -191,7 +205,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the cluster is taken down on the way out
     if options.list:
         for test in cases.TESTS:
-            say(f"{test.group:10} {test.name:15} {test.nodes} nodes  {'quick' if test.quick else '     '}  {' '.join((test.function.__doc__ or '').split())}")
+            say(f"{test.group:10} {test.name:18} {test.nodes} nodes  {'quick' if test.quick else '     '}  {' '.join((test.function.__doc__ or '').split())}")
         return 0
     try:
         if options.images:

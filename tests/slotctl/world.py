@@ -25,6 +25,15 @@ def rfc3339(moment):
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
+def differs(wanted, live):
+    """As Argo CD compares: a field that Git leaves out is no difference."""
+    if isinstance(wanted, dict):
+        return not isinstance(live, dict) or any(key not in live or differs(value, live[key]) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return not isinstance(live, list) or len(wanted) != len(live) or any(differs(one, other) for one, other in zip(wanted, live))
+    return wanted != live
+
+
 class World:
     def __init__(self, repository):
         self.repository = pathlib.Path(repository)  # bare
@@ -33,6 +42,7 @@ class World:
         self.wanted = {"blue": 0, "green": 0}
         self.tag = {"blue": "", "green": ""}
         self.least = {"blue": None, "green": None}
+        self.deployments = {}  # by slot, as it was applied last
         self.spool = {"blue": 0, "green": 0}
         self.serving = self.fence = "blue"
         self.service_changed = time.time() - 3600
@@ -95,6 +105,9 @@ class World:
             elif kind == "Job":
                 fence = item["spec"]["template"]["spec"]["containers"][0]["args"][2]
         for slot, item in deployments.items():
+            if not differs(item, self.deployments.get(slot)):
+                item = self.deployments[slot]  # ApplyOutOfSyncOnly
+            self.deployments[slot] = item
             tag = item["spec"]["template"]["spec"]["containers"][0]["image"].rpartition(":")[2]
             wanted = item["spec"].get("replicas")
             self.least[slot] = autoscalers[slot]["spec"]["minReplicas"] if slot in autoscalers else None

@@ -13,15 +13,16 @@ class Test(NamedTuple):
     quick: bool
     group: str
     function: Callable
+    shares: str  # the stand that it has in common with others (World.kept); any other test finds it taken down
 
 
 TESTS: list[Test] = []
 
 
-def case(name, *, nodes=3, quick=False, group="kubernetes"):
+def case(name, *, nodes=3, quick=False, group="kubernetes", shares=""):
     """Registers a test. quick: it is in ./test; the others only in ./test e2e."""
     def register(function):
-        TESTS.append(Test(name, nodes, quick, group, function))
+        TESTS.append(Test(name, nodes, quick, group, function, shares))
         return function
     return register
 

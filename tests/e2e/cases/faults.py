@@ -105,7 +105,15 @@ def crash(world):
     if not any(p["spec"]["nodeName"] == node for p in release.live_pods(active)):
         cluster.kubectl("-n", release.space, "rollout", "restart", f"deployment/detection-api-{active}")
         release.settled(3, 0, 180)
-    there = [p["metadata"]["name"] for p in release.live_pods(active) if p["spec"]["nodeName"] == node]
+    there, noticed, took, load, words = crash_once(world, node, active)
+    return (f"{node} with {there} pod(s): NotReady after {noticed:.0f} s, three pods ready elsewhere after {took:.0f} s; {load.figures()}, answered when asked "
+            f"again ({words})")
+
+
+def crash_once(world, node, active):
+    """-> (pods of the slot that were on it, seconds until it was NotReady, seconds until three were ready elsewhere, load, words)"""
+    release, cluster = world.release, world.cluster
+    there = len([p for p in release.live_pods(active) if p["spec"]["nodeName"] == node])
     want(there, f"no pod is on {node}")
     try:
         with release.load(120000, 200, attempts=30, timeout=4) as load:
@@ -124,6 +132,4 @@ def crash(world):
         cluster.boot(node)
     release.settled(3, 0, 120)
     want(load.total("lost") == 0, f"{load.figures()}; {load.total('lost')} had no answer in 30 attempts: {load.failed_when(began)}: {load.problems}")
-    words = after(world, load, twice=load.total("acknowledged"))
-    return (f"{node} with {len(there)} pod(s): NotReady after {noticed:.0f} s, three pods ready elsewhere after {took:.0f} s; {load.figures()}, answered when asked "
-            f"again (failed attempts after the crash: {load.failed_when(began)}; {load.problems}); {words}")
+    return there, noticed, took, load, f"failed attempts after the crash: {load.failed_when(began)}; {load.problems}; {after(world, load, twice=load.total('acknowledged'))}"

@@ -31,8 +31,9 @@ def no_backup_expected(environment):
 
 
 class Monitoring:
-    def __init__(self, cluster, prefix):
-        self.cluster, self.prefix = cluster, prefix
+    def __init__(self, cluster, prefix, only=None):
+        """only: of the servers just these, and nothing in Grafana's place."""
+        self.cluster, self.prefix, self.only = cluster, prefix, only
         self.loki = not cluster.ours or (HOME / "bin" / "loki").exists()
 
     def stand_in(self, loki):
@@ -56,6 +57,8 @@ class Monitoring:
             kind, name = item["kind"], item["metadata"]["name"]
             if name.startswith("dashboard-") or name.startswith("grafana") and kind != "NetworkPolicy":
                 continue
+            if self.only and kind in ("StatefulSet", "DaemonSet") and name not in self.only:
+                continue
             if kind == "Namespace":
                 item["metadata"]["labels"][OURS] = "yes"
             if "environment.yaml" in item.get("data", {}):
@@ -70,7 +73,7 @@ class Monitoring:
     def start(self):
         if self.cluster.ours:
             try:
-                for archive in images.monitoring(self.loki):
+                for archive in images.made(*self.only) if self.only else images.monitoring(self.loki):
                     self.cluster.load(archive)
             except Failure as problem:
                 raise NotHere(f"an image of the monitoring stack cannot be made: {problem}") from problem
@@ -79,11 +82,13 @@ class Monitoring:
             raise NotHere(f"the namespace {SPACE} is there and was not made by these tests")
         objects = list(self.objects())
         self.cluster.kubectl("apply", "--server-side", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-        self.cluster.apply(pod(SPACE, "grafana", "load:test", [], labels={"app.kubernetes.io/name": "grafana"}, prefix=self.prefix))
+        if not self.only:
+            self.cluster.apply(pod(SPACE, "grafana", "load:test", [], labels={"app.kubernetes.io/name": "grafana"}, prefix=self.prefix))
         for item in objects:
             if item["kind"] in ("StatefulSet", "DaemonSet"):
                 self.cluster.kubectl("-n", SPACE, "rollout", "status", f"{item['kind']}/{item['metadata']['name']}", "--timeout=240s", timeout=260)
-        self.cluster.kubectl("-n", SPACE, "wait", "--for=condition=Ready", "pod/grafana", "--timeout=60s")
+        if not self.only:
+            self.cluster.kubectl("-n", SPACE, "wait", "--for=condition=Ready", "pod/grafana", "--timeout=60s")
 
     def stop(self):
         self.cluster.kubectl("delete", "namespace", SPACE, "--ignore-not-found", "--timeout=150s", check=False)

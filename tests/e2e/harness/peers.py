@@ -141,6 +141,12 @@ print(json.dumps(said))
         return self.cluster.execute(NAMESPACE, "postgres", "/bin/sh", "-c", 'exec /usr/lib/postgresql/*/bin/psql -X -h /var/lib/postgresql/data/run -U detection -d "$1" -Atc "$2"', "sql",
                                     database, statement).strip()
 
+    def afresh(self):
+        """An empty database and an empty log at taky. Nothing of the service may run."""
+        for statement in ("DROP DATABASE detections WITH (FORCE)", "CREATE DATABASE detections"):
+            self.sql(statement, "postgres")
+        self.cluster.execute(NAMESPACE, "taky", "/bin/sh", "-c", "rm -f /var/lib/taky/cot/*")
+
     def taky_saw(self, runs):
         """runs: {run: (requests, numbers that need not be there)} -> what taky's log has of them: missing, twice, events, by sender."""
         code = r"""
