@@ -1,4 +1,4 @@
-"""Backups as the chart makes them, and the whole cluster lost. A lost node is `crash`, in faults.py; a release whose hooks fail `green-exits`, in switch.py."""
+"""Backups as the chart makes them, a migration that fails, and the whole cluster lost. A lost node is `crash`, in faults.py."""
 
 import contextlib
 import json
@@ -73,6 +73,40 @@ def closed_to_backups(world):
         return f"a backup's pod reaches PostgreSQL and DNS, and none of {network.refused} others"
     finally:
         cluster.kubectl("-n", release.space, "delete", "pod", "as-backup", "--wait=false")
+
+
+@case("migration-fails", group=GROUP)
+def migration_fails(world):
+    """A release whose migration fails at its first statement: the hook fails, the live slot serves on, and the same commit goes through once the cause is gone."""
+    release, cluster, peers = world.release, world.cluster, world.peers
+    active, idle = release.baseline()
+    version = int(peers.sql("SELECT version FROM schema_version"))
+    want(version == 2, f"schema step {version} is new: write down here how it is undone")
+    peers.sql(f"DROP TABLE backup_result; UPDATE schema_version SET version = {version - 1}")
+    peers.sql("CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no tables in this drill'; END $$")
+    peers.sql("CREATE EVENT TRIGGER obstacle ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION refuse()")
+    commit = {"slots": {idle: {"state": "running"}}, "hooks": {"backoffLimit": 1}}
+    try:
+        with release.watch_pods() as pods, release.load(60000, 100) as load:
+            began = time.monotonic()
+            release.upgrade(commit, timeout=120, check=False)
+            failed = time.monotonic() - began
+            hook = cluster.get("-n", release.space, "job", "detection-api-migrate")["status"]
+            want(hook.get("failed"), f"the hook did not fail: {hook}")
+            want(peers.sql("SELECT version FROM schema_version") == str(version - 1), "a part of the failed step has stayed")
+            want(not release.pods(idle), f"the commit went on behind the failed hook: {release.words()}")
+            peers.sql("DROP EVENT TRIGGER obstacle")
+            began = time.monotonic()
+            release.upgrade(commit, timeout=240)
+            mended = time.monotonic() - began
+            load.finish(stop=True)
+    finally:
+        peers.sql("DROP EVENT TRIGGER IF EXISTS obstacle; DROP FUNCTION IF EXISTS refuse()")
+    want(peers.sql("SELECT version FROM schema_version") == str(version), "the step is not there after the second try")
+    load.want_none_failed()
+    want(pods.least_ready(active) >= 3, f"{active} had {pods.least_ready(active)} ready pods")
+    release.baseline()
+    return f"the hook failed {failed:.0f} s after the command, no pod of {idle} came; the same commit without the cause: {mended:.0f} s; {load.figures()}"
 
 
 class Source:
