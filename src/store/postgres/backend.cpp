@@ -145,7 +145,7 @@ class PostgresBackend::Rows {
 };
 
 PostgresBackend::PostgresBackend(ConnectOptions options, std::chrono::milliseconds commit_time,
-                                 std::function<void()> connected)
+                                 ConnectedListener connected)
     : options_(std::move(options)),
       commit_time_(commit_time),
       connected_(std::move(connected)),
@@ -160,7 +160,7 @@ Result<sql::Backend::Connected> PostgresBackend::reconnect() {
   auto chain = take_chain(out.db);
   if (!chain) return std::unexpected(std::move(chain.error()));
   out.chain = std::move(*chain);
-  connected_();
+  if (auto done = connected_(out.db); !done) return std::unexpected(std::move(done.error()));
   return out;
 }
 

@@ -17,8 +17,9 @@ namespace detection::store::postgres {
 
 class PostgresBackend final : public sql::Backend {
  public:
-  /// `connected`: told when there is a new connection.
-  PostgresBackend(ConnectOptions options, std::chrono::milliseconds commit_time, std::function<void()> connected);
+  /// `connected`: shown each new connection before anything is written by it; fails when that one is of no use.
+  using ConnectedListener = std::function<Result<void>(sql::Database&)>;
+  PostgresBackend(ConnectOptions options, std::chrono::milliseconds commit_time, ConnectedListener connected);
   ~PostgresBackend() override;
   PostgresBackend(const PostgresBackend&) = delete;
   PostgresBackend& operator=(const PostgresBackend&) = delete;
@@ -40,7 +41,7 @@ class PostgresBackend final : public sql::Backend {
 
   const ConnectOptions options_;
   const std::chrono::milliseconds commit_time_;
-  const std::function<void()> connected_;
+  const ConnectedListener connected_;
   ArrayBuffer ids_{Element::kBytea};
   std::vector<Uuid> known_;     ///< of the items of a commit, those that are stored already; sorted
   std::unique_ptr<Rows> rows_;  ///< of a commit; kept for its memory

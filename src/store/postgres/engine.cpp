@@ -85,7 +85,7 @@ class PostgresStore final : public sql::RecordStore {
     const auto run = std::to_string(options_.clock().count) + "-" + std::to_string(::getpid());
     watch_ = std::make_unique<Watch>(connect_options(options_, "watch"), options_.slot, options_.process + "/" + run);
     backend_ = std::make_unique<PostgresBackend>(connect_options(options_, "writer"), options_.commit_time,
-                                                 [this] { watch_->forget_leases(); });
+                                                 [this](sql::Database& db) { return watch_->reconnected(db); });
     auto first = backend_->reconnect();
     if (!first) return std::unexpected(std::move(first.error()));
     usage_ = std::make_unique<UsageExchange>(options_.process + "/" + run);

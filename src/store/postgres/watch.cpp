@@ -48,9 +48,24 @@ ReleaseStatus Watch::release() const {
   return {slot_, active_slot_, delivers_};
 }
 
-void Watch::forget_leases() {
-  const std::lock_guard lock(mutex_);
-  for (auto& [name, sink] : sinks_) sink = {std::nullopt, true, sink.wanted};
+Result<void> Watch::reconnected(Database& db) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& [name, sink] : sinks_) sink = {std::nullopt, true, sink.wanted};
+  }
+  std::string which;
+  {
+    auto q =
+        db.query("SELECT pg_postmaster_start_time() || ' ' || oid FROM pg_database WHERE datname = current_database()");
+    auto row = q.step();
+    if (!row) return std::unexpected(std::move(row.error()));
+    which = q.text(0);
+  }
+  if (!database_.empty() && which != database_)
+    if (auto done = db.query("UPDATE sink_lease SET epoch = epoch + 1 WHERE holder = ?").bind(holder_).run(); !done)
+      return done;
+  database_ = std::move(which);
+  return {};
 }
 
 std::optional<Watch::Lease> Watch::held(std::string_view name) {
@@ -99,7 +114,9 @@ Result<void> Watch::check(Database& db, std::int64_t number, std::int64_t epoch)
   auto q = db.query("SELECT 1 FROM sink_lease WHERE sink = ? AND holder = ? AND epoch = ?");
   auto row = q.bind(number).bind(holder_).bind(epoch).step();
   if (!row) return std::unexpected(std::move(row.error()));
-  if (!*row) return fail(ErrorCode::kConflict, "the lease was lost: another process delivers to this sink by now");
+  if (!*row)
+    return fail(ErrorCode::kConflict,
+                "the lease was lost: another process delivers to this sink by now, or the database was started anew");
   return {};
 }
 

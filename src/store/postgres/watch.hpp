@@ -42,9 +42,10 @@ class Watch final : public sql::SinkLeases {
 
   [[nodiscard]] ReleaseStatus release() const;
   [[nodiscard]] std::int64_t head() const;  ///< of the log, at the last look
-  /// The writing connection is a new one: whether its last commit stands is not known, so what is known of sinks is
-  /// void.
-  void forget_leases();
+  /// `db` is a new writing connection: whether the last commit of the one before stands is not known, so what is known
+  /// of sinks is void. Where the server was started since (it may have come back with an earlier state: a restore to a
+  /// point in time, a standby that was behind), so are the claims: the numbers that they cover may be given out anew.
+  [[nodiscard]] Result<void> reconnected(sql::Database& db);
   /// From now on the couriers get nothing: the process ends.
   void shut();
 
@@ -83,6 +84,7 @@ class Watch final : public sql::SinkLeases {
   bool delivers_ = false, shut_ = false, stopping_ = false;
   std::int64_t head_ = 0;
   std::int64_t changes_ = -1;  ///< the thread's own
+  std::string database_;       ///< the writer's own: which one, and when its server was started
   std::thread thread_;
 };
 
