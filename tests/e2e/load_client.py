@@ -16,6 +16,7 @@ With --kept FILE it keeps what it posted, as a source with a disk does: one JSON
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import select
@@ -23,6 +24,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 import urllib.parse
 
 KINDS = ("post", "health", "post", "read")
@@ -118,10 +120,10 @@ class Load:
                 "heading": 45, "pitch": -60, "roll": 0, "focal_length": 1000, "image_width": 1024, "image_height": 768}})
         if self.options.kept:
             self.kept[number] = body
-        return self.post(body)
+        return self.post(number, body)
 
-    def post(self, body):
-        token = f"Authorization: Bearer {self.token}\r\n"
+    def post(self, number, body):
+        token = f"Authorization: Bearer {self.tokens.of(number)}\r\n"
         ends = "" if self.options.keep else "Connection: close\r\n"
         return (f"POST /api/v1/detections HTTP/1.1\r\nHost: {self.host}\r\n{token}{ends}Content-Type: application/json\r\n"
                 f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
@@ -224,11 +226,12 @@ class Load:
             "failures": self.failures, "failed_at": self.failed_at, "problems": self.problems}
 
     def run(self):
-        threads = [threading.Thread(target=self.work, daemon=True) for _ in range(self.options.workers)]
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
-            time.sleep(0.2)
+        # A fault of the client itself ends it: a worker that is gone would be load that nobody misses.
+        with concurrent.futures.ThreadPoolExecutor(self.options.workers) as pool:
+            for worker in concurrent.futures.as_completed([pool.submit(self.work) for _ in range(self.options.workers)]):
+                if worker.exception():
+                    traceback.print_exception(worker.exception())
+                    os._exit(1)
         if self.options.kept:
             with open(self.options.kept, "w", encoding="ascii") as file:
                 for number, body in sorted(self.kept.items()):
@@ -240,7 +243,7 @@ class Load:
         connection, statuses = None, {}
         with open(self.options.again, encoding="ascii") as file:
             for line in map(json.loads, file):
-                connection, status, _ = self.once(connection, self.post(line["body"]))
+                connection, status, _ = self.once(connection, self.post(line["number"], line["body"]))
                 statuses.setdefault(status, []).append(line["number"])
         return statuses
 
