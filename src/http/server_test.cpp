@@ -253,8 +253,7 @@ TEST_F(ServerTest, FramingThatCouldSmuggleIsRefused) {
                               "Transfer-Encoding: gzip, chunked\r\n",
                               "Transfer-Encoding: chunked, gzip\r\n",
                               "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-                              "Transfer-Encoding: \x0b"
-                              "chunked\r\n",
+                              "Transfer-Encoding: \vchunked\r\n",
                               "Content-Length: 3\r\nContent-Length: 4\r\n",
                               "Content-Length: +3\r\n",
                               "Content-Length: -1\r\n",

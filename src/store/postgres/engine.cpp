@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "store/postgres/backend.hpp"
 #include "store/postgres/schema.hpp"
@@ -130,7 +131,8 @@ class PostgresStore final : public sql::RecordStore {
     const bool first = begin_closing();
     if (!write_) return;
     watch_->shut();
-    if (first) (void)write_->writer.execute([](sql::Ledger& ledger, UtcMicros) { return ledger.remember_head(); });
+    if (first)  // the process ends all the same
+      std::ignore = write_->writer.execute([](sql::Ledger& ledger, UtcMicros) { return ledger.remember_head(); });
     write_->writer.close();
     watch_->stop();
     if (first) count_->standing(-1);
