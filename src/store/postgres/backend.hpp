@@ -17,7 +17,7 @@ namespace detection::store::postgres {
 
 class PostgresBackend final : public sql::Backend {
  public:
-  /// `connected`: shown each new connection before anything is written by it; fails when that one is of no use.
+  /// Shown each new connection before anything is written by it; fails when that one is of no use.
   using ConnectedListener = std::function<Result<void>(sql::Database&)>;
   PostgresBackend(ConnectOptions options, std::chrono::milliseconds commit_time, ConnectedListener connected);
   ~PostgresBackend() override;

@@ -43,8 +43,9 @@ class Watch final : public sql::SinkLeases {
   [[nodiscard]] ReleaseStatus release() const;
   [[nodiscard]] std::int64_t head() const;  ///< of the log, at the last look
   /// `db` is a new writing connection: whether the last commit of the one before stands is not known, so what is known
-  /// of sinks is void. Where the server was started since (it may have come back with an earlier state: a restore to a
-  /// point in time, a standby that was behind), so are the claims: the numbers that they cover may be given out anew.
+  /// of sinks is void. Where it is another database, or its server was started since (it may have come back with an
+  /// earlier state: a restore to a point in time, a standby that was behind), so are the claims: the numbers that they
+  /// cover may be given out anew. One writer calls it, never two at once.
   [[nodiscard]] Result<void> reconnected(sql::Database& db);
   /// From now on the couriers get nothing: the process ends.
   void shut();
