@@ -482,6 +482,8 @@ void ScriptedServer::set(ServerScript script) {
 void ScriptedServer::refuse(bool yes) {
   const std::lock_guard lock(impl_->mutex);
   if (yes && impl_->listener >= 0) {
+    // Closed alone it would go on listening until the thread's poll() lets go of it.
+    (void)::shutdown(impl_->listener, SHUT_RDWR);
     ::close(std::exchange(impl_->listener, -1));
     impl_->hold_port();
   } else if (!yes && impl_->listener < 0) {

@@ -163,6 +163,16 @@ TEST(ScriptedServer, RefusesStaysSilentClosesAndNamesAnother) {
   }
 }
 
+TEST(ScriptedServer, RefusesAtOnce) {
+  ScriptedServer server;
+  for (int round = 0; round < 100; ++round) {
+    ASSERT_TRUE(HandClient(server.port()).connected()) << "round " << round;
+    server.refuse(true);
+    ASSERT_FALSE(HandClient(server.port()).connected()) << "round " << round;
+    server.refuse(false);
+  }
+}
+
 TEST(ScriptedServer, ClosesOnALongElement) {
   const ScriptedServer server({.element_most = 2'048});
   HandClient client(server.port());
