@@ -55,6 +55,9 @@ void read_application(const element& node, Application& app) {
   if (app.phase_revision.empty()) app.phase_revision = text_at(node, "/status/operationState/syncResult/revision");
   app.message = text_at(node, "/status/operationState/message");
   app.finished_s = time_at(node, "/status/operationState/finishedAt");
+  each(node, "/status/operationState/operation/sync/resources", [&](const element&) { app.phase_partial = true; });
+  // Oldest first; what synced single resources is not in it.
+  each(node, "/status/history", [&](const element& sync) { app.whole_revision = text_at(sync, "/revision"); });
   app.resource_version = text_at(node, "/metadata/resourceVersion");
   app.refresh_pending = has(node, "/metadata/annotations/argocd.argoproj.io~1refresh");
   // What an operation says, and the reason why the application cannot even be compared (Git away, wrong manifests).

@@ -44,6 +44,8 @@ TEST(ClusterJson, Application) {
   EXPECT_EQ(app.error, "cannot reach Git");
   EXPECT_EQ(app.resource_version, "812");
   EXPECT_THAT(app.unsynced, ElementsAre("Service detection-api"));
+  EXPECT_FALSE(app.phase_partial);
+  EXPECT_EQ(app.whole_revision, "");
   EXPECT_FALSE(read_cluster({}).value().application.exists);
   const auto automated = [](const char* policy) {
     return read_cluster({.application = std::string(R"({"spec":{"syncPolicy":)") + policy + "}}"})
@@ -54,6 +56,18 @@ TEST(ClusterJson, Application) {
   EXPECT_FALSE(automated(R"({"automated":{"enabled":false}})"));
   EXPECT_FALSE(automated(R"({"automated":null})"));
   EXPECT_FALSE(automated("{}"));
+}
+
+TEST(ClusterJson, ASyncOfSingleResourcesIsToldFromAWholeOne) {
+  const auto app = read_cluster({.application = R"({"status":{
+    "history":[{"id":75,"revision":"aaaa"},{"id":76,"revision":"bbbb"}],
+    "operationState":{"phase":"Succeeded","operation":{"sync":{"revision":"cccc","autoHealAttemptsCount":1,
+      "resources":[{"kind":"Service","name":"detection-api"},{"group":"batch","kind":"Job","name":"detection-api-fence"}]}}}}})"})
+                       .value()
+                       .application;
+  EXPECT_TRUE(app.phase_partial);
+  EXPECT_EQ(app.phase_revision, "cccc");
+  EXPECT_EQ(app.whole_revision, "bbbb");
 }
 
 TEST(ClusterJson, PodsOfEachSlot) {

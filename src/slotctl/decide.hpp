@@ -57,8 +57,10 @@ struct Commit {
 struct EndSync {};
 /// Let Argo CD look at the branch now.
 struct Refresh {};
-/// Start the sync of GitState::wanted, which failed before this run, once more.
-struct StartSync {};
+/// Start a sync of all of GitState::wanted, hooks and all.
+struct StartSync {
+  std::string what{};  ///< in words, behind "starting"
+};
 /// Run the checks in the ready pods of a slot.
 struct RunSmoke {
   Slot slot{};

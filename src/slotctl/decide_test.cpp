@@ -353,6 +353,24 @@ TEST(Decide, WhyArgoCdCannotLookIsSaid) {
   EXPECT_THAT(std::get<Wait>(decision).text, HasSubstr("it says: failed to fetch"));
 }
 
+/// Found on a cluster: Argo CD moved the Service by itself, and the fence never followed.
+TEST(Decide, ACommitThatGotThereWithoutItsHooksIsSyncedAsAWhole) {
+  for (const auto sync : {Sync::kSettled, Sync::kOutOfSync}) {
+    Observed seen;
+    seen.git = git_in(Phase::kStandby);
+    seen.cluster.application = app_in(sync);
+    seen.cluster.application.hooks_skipped = true;
+    seen.cluster.of(Slot::kGreen) = seen.cluster.of(Slot::kBlue) = pods_of(3, 3, true, false);
+    const auto first = decide(Step::kSwitch, seen, request());
+    ASSERT_TRUE(std::holds_alternative<StartSync>(first));
+    EXPECT_THAT(std::get<StartSync>(first).what, HasSubstr("without migration and fence"));
+    seen.sync_started = true;
+    EXPECT_TRUE(std::holds_alternative<Wait>(decide(Step::kSwitch, seen, request()))) << "not at every look";
+    seen.cluster.application.phase = "Running";
+    EXPECT_TRUE(std::holds_alternative<Wait>(decide(Step::kSwitch, seen, request())));
+  }
+}
+
 TEST(Decide, ARollbackIsCommittedAtOnceWhateverArgoCdIsDoing) {
   for (const auto sync :
        {Sync::kSettled, Sync::kRunningOld, Sync::kRunning, Sync::kFailed, Sync::kOutOfSync, Sync::kOld}) {

@@ -59,6 +59,8 @@ Result<Observed> observe(Repository& repository, Cluster& cluster) {
   auto& app = state->application;
   app.revision_has_wanted = repository.contains(app.revision, git->wanted);
   app.phase_has_wanted = repository.contains(app.phase_revision, git->wanted);
+  app.hooks_skipped =
+      app.phase_partial && app.phase_has_wanted && !repository.contains(app.whole_revision, git->wanted);
   Observed seen;
   seen.git = std::move(*git);
   seen.cluster = std::move(*state);
@@ -160,9 +162,9 @@ std::optional<Outcome> Driver::act(Run& run, const Decision& decision) {
       run.refreshed_s = self.doors_.time.now_s();
       return self.asked(run, self.doors_.cluster.refresh());
     }
-    Next operator()(const StartSync&) {
-      if (self.options_.dry_run) return self.ended(run, false, "would start the sync that has failed once more");
-      self.doors_.listener.says(run.step, "starting the sync that has failed once more");
+    Next operator()(const StartSync& d) {
+      if (self.options_.dry_run) return self.ended(run, false, "would start " + d.what);
+      self.doors_.listener.says(run.step, "starting " + d.what);
       run.seen.sync_started = true;
       return self.asked(run, self.doors_.cluster.start_sync(run.seen.cluster.application, run.seen.git.wanted));
     }

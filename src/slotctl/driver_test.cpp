@@ -223,6 +223,19 @@ TEST(Driver, ASyncThatFailedBeforeIsStartedOnceMore) {
   EXPECT_EQ(world.commits.size(), 2U) << "one commit";
 }
 
+TEST(Driver, ACommitThatArgoCdTookWithoutItsHooksIsSyncedAgain) {
+  World world;
+  ASSERT_TRUE(run(world, Step::kDeploy, "v2").done);
+  ASSERT_TRUE(run(world, Step::kSwitch).done);
+  ASSERT_EQ(world.fence, Slot::kGreen);
+  world.hooks_skipped = 1;
+  const auto back = run(world, Step::kRollback);
+  EXPECT_TRUE(back.done) << back.text;
+  EXPECT_EQ(world.serving, Slot::kBlue);
+  EXPECT_EQ(world.fence, Slot::kBlue) << "both slots would deliver, or none";
+  EXPECT_THAT(world.wrong, IsEmpty());
+}
+
 TEST(Driver, WhatIsAwayStopsItWithAMessageAndNothingChanges) {
   struct Case {
     const char* name;

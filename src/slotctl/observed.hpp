@@ -59,6 +59,11 @@ struct Application {
   bool revision_has_wanted = false;     ///< GitState::wanted is `revision` or before it
   bool phase_has_wanted = false;        ///< the same of phase_revision
   std::string error{};                  ///< why it cannot even be compared: Git away, wrong manifests; empty: it can
+  bool phase_partial = false;           ///< that operation synced single resources (self-healing): it ran no hooks
+  std::string whole_revision{};         ///< the commit of the last sync of everything
+  /// GitState::wanted got there by single resources alone: neither migration nor fence have run for it. Argo CD takes a
+  /// new commit so when it could not be compared at first (its repository server was away), and leaves it at that.
+  bool hooks_skipped = false;
 };
 
 /// One slot in the cluster.

@@ -100,6 +100,7 @@ std::vector<std::string> drift_of(const Observed& seen) {
   if (app.exists && !app.revision_has_wanted)
     drift.push_back("the cluster is at " + short_revision(app.revision) + ", Git at " +
                     short_revision(seen.git.wanted));
+  if (app.hooks_skipped) drift.emplace_back("Git's commit got there without migration and fence: run its step again");
   for (const auto& one : app.unsynced) drift.push_back(one + " is not as Git says");
   if (seen.cluster.serving && seen.cluster.serving != seen.git.slots.active)
     drift.push_back("the Service selects " + std::string(slot_name(*seen.cluster.serving)) + ", Git says " + active);

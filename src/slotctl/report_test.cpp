@@ -67,8 +67,10 @@ TEST(Status, ReportsDrift) {
   seen.cluster.serving = Slot::kGreen;
   seen.cluster.application.unsynced = {"Service detection-api"};
   seen.cluster.application.auto_sync = false;
-  EXPECT_THAT(drift_of(seen), ElementsAre("auto-sync is paused", "Service detection-api is not as Git says",
-                                          "the Service selects green, Git says blue"));
+  seen.cluster.application.hooks_skipped = true;
+  EXPECT_THAT(drift_of(seen),
+              ElementsAre("auto-sync is paused", HasSubstr("without migration and fence"),
+                          "Service detection-api is not as Git says", "the Service selects green, Git says blue"));
 }
 
 TEST(Verify, EveryRowPassesAndEachFailsAlone) {
@@ -81,6 +83,7 @@ TEST(Verify, EveryRowPassesAndEachFailsAlone) {
   const std::vector<Case> cases{
       {"Argo CD", [](VerifyEvidence& e) { e.seen.cluster.application.health = "Degraded"; }},
       {"Argo CD", [](VerifyEvidence& e) { e.seen.cluster.application.revision_has_wanted = false; }},
+      {"Argo CD", [](VerifyEvidence& e) { e.seen.cluster.application.hooks_skipped = true; }},
       {"pods", [](VerifyEvidence& e) { e.seen.cluster.of(Slot::kBlue).ready = 2; }},
       {"traffic", [](VerifyEvidence& e) { e.seen.cluster.serving = Slot::kGreen; }},
       {"fence", [](VerifyEvidence& e) { e.seen.reports->pods[1].delivers = false; }},

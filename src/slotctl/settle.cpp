@@ -17,7 +17,7 @@ std::string joined(const std::vector<std::string>& words) {
 
 Decision failed_sync(const Observed& seen, const Request& request) {
   const auto& app = seen.cluster.application;
-  if (!seen.sync_started && app.finished_s < seen.began_s) return StartSync{};
+  if (!seen.sync_started && app.finished_s < seen.began_s) return StartSync{"the sync that has failed once more"};
   return Refuse{"the sync of " + short_revision(app.phase_revision) + " has failed: " + app.message +
                 ". What was not reached is as before. Look: kubectl -n detection-system get pods,jobs, and the log of "
                 "the job that is named; then run the same step again, or: slotctl rollback --env " +
@@ -74,6 +74,10 @@ std::optional<Decision> settle(const Observed& seen, const Request& request) {
   }
   const bool failed = app.phase == "Failed" || app.phase == "Error";
   if (failed && app.phase_has_wanted) return failed_sync(seen, request);
+  if (app.hooks_skipped) {
+    if (!seen.sync_started) return StartSync{"a whole sync: " + wanted + " got there without migration and fence"};
+    return Wait{"Argo CD has yet to begin the whole sync of " + wanted};
+  }
   if (app.sync_status != "Synced")
     return Wait{"Argo CD finds " + (app.sync_status.empty() ? "nothing yet" : app.sync_status) + " at " + wanted +
                 (app.unsynced.empty() ? "" : ": " + joined(app.unsynced))};

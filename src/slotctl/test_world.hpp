@@ -45,7 +45,10 @@ class World {
   std::string phase = "Succeeded";
   std::size_t phase_of = 0;
   double phase_ends_s = 0, phase_finished_s = 0, sync_takes_s = 3;
-  int hook_fails = 0;  ///< so many syncs fail at the fence
+  int hook_fails = 0;     ///< so many syncs fail at the fence
+  int hooks_skipped = 0;  ///< so many of Argo CD's own syncs take single resources
+  bool phase_partial = false;
+  std::size_t whole = 0;  ///< of the last sync of everything
 
   // ---- the cluster
   struct Pods {
@@ -108,7 +111,10 @@ class World {
         wrong.emplace_back("traffic went to a slot that fails its smoke test");
       service_changed_s = now_s;
     }
-    fence = serving = slots.active;
+    serving = slots.active;
+    if (phase_partial) return;
+    fence = slots.active;
+    whole = index;
   }
 
   void step() {
@@ -140,12 +146,16 @@ class World {
       wanted = commits.size() - 1;
     }
     const bool failed_here = phase == "Failed" && phase_of == wanted;
-    if (phase != "Running" && synced != wanted && !failed_here && auto_sync) begin(wanted);
+    if (phase != "Running" && synced != wanted && !failed_here && auto_sync) {
+      begin(wanted);
+      phase_partial = hooks_skipped > 0 && hooks_skipped-- > 0;
+    }
   }
 
  public:
   void begin(std::size_t index) {
     phase = "Running";
+    phase_partial = false;
     phase_of = index;
     phase_ends_s = now_s + sync_takes_s;
   }
@@ -219,7 +229,9 @@ class FakeCluster final : public Cluster {
                        .finished_s = w_.phase_finished_s,
                        .resource_version = "1",
                        .refresh_pending = w_.refresh,
-                       .unsynced = {}};
+                       .unsynced = {},
+                       .phase_partial = w_.phase_partial,
+                       .whole_revision = w_.commits[w_.whole].revision};
       for (const auto slot : {Slot::kBlue, Slot::kGreen}) {
         const auto& there = w_.of(slot);
         auto& pods = s.of(slot);

@@ -13,9 +13,11 @@ std::string of(std::ptrdiff_t count, std::size_t all) {
 
 Check argocd(const Observed& seen) {
   const auto& app = seen.cluster.application;
-  return {"Argo CD", app.exists && app.revision_has_wanted && app.sync_status == "Synced" && app.health == "Healthy",
+  const bool whole = app.revision_has_wanted && app.sync_status == "Synced" && !app.hooks_skipped;
+  return {"Argo CD", app.exists && whole && app.health == "Healthy",
           app.exists ? app.sync_status + ", " + app.health + ", at " + short_revision(app.revision) +
-                           " (Git: " + short_revision(seen.git.wanted) + ")"
+                           " (Git: " + short_revision(seen.git.wanted) +
+                           (app.hooks_skipped ? "; without migration and fence)" : ")")
                      : "there is no Application"};
 }
 
