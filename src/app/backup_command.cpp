@@ -179,8 +179,11 @@ int make_backup(const Configuration& configuration, const BackupArguments& argum
   }
   give_way(arguments.output);
   ProgressBar bar(!arguments.json);
-  auto made = backup::make(
-      {.place = backup_place(configuration), .folder = arguments.output, .keep = *keep, .progress = bar.follower()});
+  auto made = backup::make({.place = backup_place(configuration),
+                            .folder = arguments.output,
+                            .keep = *keep,
+                            .progress = bar.follower(),
+                            .share = arguments.share_percent / 100.0});
   bar.clear();
   if (!made) return failed(made.error());
   (void)audit_holds(made->checked);
@@ -205,8 +208,9 @@ int verify_snapshot(const Configuration& configuration, const VerifyArguments& a
   const auto scratch = arguments.scratch.empty() ? file->parent_path() : fs::path(arguments.scratch);
   give_way(scratch.empty() ? fs::path(".") : scratch);
   ProgressBar bar(!arguments.json);
-  const auto checked =
-      arguments.restore ? backup::rehearse(*file, scratch, bar.follower()) : backup::verify(*file, bar.follower());
+  const double share = arguments.share_percent / 100.0;
+  const auto checked = arguments.restore ? backup::rehearse(*file, scratch, bar.follower(), share)
+                                         : backup::verify(*file, bar.follower(), share);
   bar.clear();
   if (!checked) return failed(checked.error());
   const bool holds = audit_holds(*checked);

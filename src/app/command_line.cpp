@@ -241,6 +241,16 @@ void add_s3_options(CLI::App& parser, S3Arguments& s3) {
       ->envname("DETECTION_BACKUP_S3_CA_FILE");
 }
 
+void add_share_option(CLI::App& parser, int& percent) {
+  parser
+      .add_option(
+          "--share", percent,
+          "percent of the time that it works, leaving processor and disk to those that serve; 100: as fast as it can")
+      ->envname("DETECTION_BACKUP_SHARE")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+}
+
 Command backup_command(CLI::App& app) {
   Command command{app.add_subcommand("backup", "Write one verified snapshot of the store; may run beside serve"),
                   std::make_shared<TableOptions>(),
@@ -250,6 +260,7 @@ Command backup_command(CLI::App& app) {
   parser.add_option("--output", arguments->output, "folder for detections-<UTC>.snapshot; made if missing")->required();
   parser.add_option("--keep", arguments->keep, "remove snapshots there that are older; the newest always stays")
       ->capture_default_str();
+  add_share_option(parser, arguments->share_percent);
   add_s3_options(parser, arguments->s3);
   parser.add_flag("--json", arguments->json, "print an object");
   command.options->add(parser, kStoreOptions);
@@ -269,6 +280,7 @@ Command verify_command(CLI::App& app) {
   parser.add_option("--scratch", arguments->scratch, "folder for that (default: beside the snapshot)");
   parser.add_flag("--record", arguments->record,
                   "note the time in the store, for backup_last_verified_timestamp_seconds");
+  add_share_option(parser, arguments->share_percent);
   parser.add_flag("--json", arguments->json, "print an object");
   command.options->add(parser, kStoreOptions);
   command.action = [arguments](const Configuration& c) { return verify_snapshot(c, *arguments); };

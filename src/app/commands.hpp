@@ -104,9 +104,11 @@ struct S3Arguments {
 };
 
 /// A snapshot of the store into a folder, restored into scratch and compared; may run beside `serve`.
+inline constexpr int kShareBesideServe = 10;  ///< of the time that a backup works, percent; the rest it sleeps
 struct BackupArguments {
   std::string output;
   std::string keep = "30d";
+  int share_percent = kShareBesideServe;
   S3Arguments s3;
   bool json = false;
 };
@@ -118,6 +120,7 @@ struct VerifyArguments {
   bool restore = false;  ///< also into scratch
   std::string scratch;   ///< empty: beside the snapshot
   bool record = false;   ///< tell the store, for the metrics
+  int share_percent = kShareBesideServe;
   bool json = false;
 };
 int verify_snapshot(const Configuration& configuration, const VerifyArguments& arguments);

@@ -73,6 +73,7 @@ def timed(what, command):
 
 def main():
     binary = sys.argv[1]
+    os.environ["DETECTION_BACKUP_SHARE"] = "100"  # nobody serves beside it
     home = pathlib.Path(tempfile.mkdtemp(prefix="detection-gigabyte."))
     home.chmod(0o755)  # PostgreSQL's user must come to its part of it
     postgres = None

@@ -218,7 +218,8 @@ class Schema(unittest.TestCase):
         known = {flag.replace("-", "_") for flag, _ in rows}
         self.assertEqual(set(self.schema["$defs"]["config"]["properties"]), known - SET_BY_CHART)
         self.assertLessEqual(SET_BY_CHART, known)
-        environment = {name for _, name in rows}
+        backup = (ROOT / "docs/backup.md").read_text(encoding="utf-8")
+        environment = {name for _, name in rows} | set(re.findall(r"\bDETECTION_BACKUP_[A-Z0-9_]+", backup))
         sinks = {"tak": {"sinks": [{"name": "hq", "url": "tls://a.internal.example.com:8089"}]}, "secrets": {"jwtKeys": "keys"}}
         for profile in PROFILES:
             objects = render(profile, sinks)

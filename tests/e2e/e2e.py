@@ -35,7 +35,8 @@ detection-api:e2e and build/e2e/exits/image.tar as detection-api:exits (--images
 reaches, and say --image-prefix REGISTRY/PATH. `observability` wants {prometheus,alertmanager,node-exporter,loki,otelcol}:test too (tests/e2e/images/build).
 The namespaces detection-system, detection-e2e, detection-edge and monitoring are made and deleted (--keep: not at the end); where one
 is there that these tests did not make, nothing is touched.
-A whole group (no --only, no --quick) on the local cluster writes docs/architecture/phase05-GROUP-figures.md.
+A whole group (no --only, no --quick) on the local cluster writes docs/architecture/phase05-GROUP-figures.md; --only with --record puts
+its tests' rows in place of those that are there. Each row has its own date and commit.
 Exit 0: none failed, 1: one did, 2: wrong usage, 77: there is no cluster (the last line says what to do)."""
 
 
@@ -97,6 +98,7 @@ def arguments():
     parser.add_argument("--group", action="append", default=[], choices=cases.GROUPS, help="these tests; may be given many times (default: all groups)")
     parser.add_argument("--quick", action="store_true", help="the short ones: install, post, switch and what belongs to it; 6,000 requests")
     parser.add_argument("--list", action="store_true", help="the names of the tests and what each shows")
+    parser.add_argument("--record", action="store_true", help="with --only: write the figures into the page of the group, too")
     parser.add_argument("--keep", action="store_true", help="leave the cluster and what is in it")
     parser.add_argument("--requests", type=int, help="of the switch (default 100,000; --quick: 6,000)")
     parser.add_argument("--rate", type=float, default=400, help="requests a second of the switch, both clients together (default 400)")
@@ -180,23 +182,31 @@ def processor():
     return platform.machine()
 
 
-def write_figures(version, group, results):
+def rows_there(page):
+    """-> {test: its row}; of a page whose rows have a date and a commit."""
+    lines = page.read_text(encoding="utf-8").splitlines() if page.is_file() else []
+    return {line.split("|")[1].strip(): line for line in lines if line.startswith("| ") and line.count(" | ") >= 4 and not line.startswith("| test |")}
+
+
+def write_figures(version, group, results, whole):
+    """A whole group is a new page; single tests take the place of their rows."""
+    page = FIGURES / f"phase05-{group}-figures.md"
     commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True, check=True).stdout.strip()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    rows = "\n".join(f"| {test.name} | {outcome} | {seconds:.0f} s | {words.replace('|', '/')} |" for test, outcome, seconds, words in results)
-    (FIGURES / f"phase05-{group}-figures.md").write_text(f"""# Figures of a run on a real Kubernetes: {group}
+    when = f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M}, `{commit}`"
+    rows = {} if whole else rows_there(page)
+    rows |= {test.name: f"| {test.name} | {outcome} | {seconds:.0f} s | {when} | {words.replace('|', '/')} |" for test, outcome, seconds, words in results}
+    table = "\n".join(rows[test.name] for test in cases.TESTS if test.name in rows)
+    page.write_text(f"""# Figures on a real Kubernetes: {group}
 
-Written by `tests/e2e/e2e.py --group {group}` at its end (`./test e2e` runs every group); what each test shows: `tests/e2e/e2e.py --list`.
+Written by `tests/e2e/e2e.py --group {group}` at its end, and by `--only NAME --record` for single tests; what each test shows: `tests/e2e/e2e.py --list`.
 
-- Date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC
-- Commit: `{commit}`
 - Kubernetes: {version}
 - Machine: {os.cpu_count()} cores ({processor()}), {memory:.0f} GiB; the cluster's nodes, PostgreSQL, taky and the clients all on it
-- {counted(results)}
 
-| test | result | took | figures |
-|---|---|---|---|
-{rows}
+| test | result | took | date (UTC), commit | figures |
+|---|---|---|---|---|
+{table}
 """, encoding="utf-8")
 
 
@@ -219,9 +229,12 @@ def main():
     except Failure as problem:
         say(f"FAILED before the first test: {problem}")
         return 1
-    if cluster.ours and not options.only and not options.quick:
+    whole = not options.only and not options.quick
+    if cluster.ours and (whole or options.record):
         for group in options.group:
-            write_figures(version, group, [result for result in results if result.test.group == group])
+            of_group = [result for result in results if result.test.group == group]
+            if of_group:
+                write_figures(version, group, of_group, whole)
     say(counted(results))
     return 1 if any(result.outcome == "FAILED" for result in results) else 0
 

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -30,6 +31,8 @@ std::vector<std::filesystem::path> snapshots(const std::filesystem::path& folder
 
 class BackupCommands : public ::testing::Test {
  protected:
+  // In small pieces with rests, as beside those who serve, and yet done soon.
+  static void SetUpTestSuite() { ::setenv("DETECTION_BACKUP_SHARE", "60", 1); }  // NOLINT(concurrency-mt-unsafe)
   [[nodiscard]] std::filesystem::path folder() const { return dir_.path() / "backup"; }
   [[nodiscard]] std::vector<std::string> command(std::vector<std::string> words) const {
     words.insert(words.begin(), binary().string());

@@ -9,6 +9,8 @@
   env:
     - name: DETECTION_DATA_DIR
       value: /var/lib/detection
+    - name: DETECTION_BACKUP_SHARE
+      value: {{ $b.sharePercent | quote }}
     {{- if $v.slots.enabled }}
     - name: DETECTION_DATABASE_URL
       value: {{ include "detection.databaseUrl" $root | quote }}

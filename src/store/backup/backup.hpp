@@ -12,6 +12,7 @@
 
 #include "store/backup/manifest.hpp"
 #include "store/backup/place.hpp"
+#include "store/backup/work.hpp"
 #include "store/store.hpp"
 
 namespace detection::store::backup {
@@ -36,18 +37,19 @@ struct MakeOptions {
   std::chrono::milliseconds keep = std::chrono::days{30};  ///< of older ones; the newest always stays
   UtcMicros (*clock)() noexcept = system_now;
   Progress progress{};
+  double share = 1;  ///< of the time that it works (Work); less where others serve from the same disk
 };
 /// kConflict: another backup writes to the folder. kCapacityExceeded: it is full. kValidationFailed: what was written
 /// is not what was read.
 [[nodiscard]] Result<Made> make(const MakeOptions& options);
 
 /// Reads the whole file and holds every table and every audit chain in it against its manifest. kValidationFailed: it
-/// is not what was written.
-[[nodiscard]] Result<Checked> verify(const std::filesystem::path& file, const Progress& progress);
+/// is not what was written. `share` is as in MakeOptions.
+[[nodiscard]] Result<Checked> verify(const std::filesystem::path& file, const Progress& progress, double share = 1);
 /// The same, and a restore into a scratch folder within `scratch` with a full comparison. kConflict: a backup, or
 /// another of these, is at work there.
 [[nodiscard]] Result<Checked> rehearse(const std::filesystem::path& file, const std::filesystem::path& scratch,
-                                       const Progress& progress);
+                                       const Progress& progress, double share = 1);
 
 /// Puts the record of a snapshot in the place: all of it or nothing, checked before and compared after. What the
 /// snapshot knew as delivered is not delivered again.

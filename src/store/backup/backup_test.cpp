@@ -273,13 +273,14 @@ TEST_F(Backup, OneOfAnOlderSchemaIsBroughtUpToDate) {
   const auto made = backup_of(from);
   auto manifest = made.checked.manifest;
   const auto older = directory_.path() / "older.snapshot";
-  must(copy_pages(made.file, manifest, older, {}));
+  Work work;
+  must(copy_pages(made.file, manifest, older, work));
   {
     auto db = must(sqlite::open_database(older, sqlite::Access::kCreate));
     must(db.execute("PRAGMA journal_mode = DELETE; DROP TABLE backup_result; PRAGMA user_version = 5"));
   }
   manifest.schema_version = 5;
-  (void)must(seal(older, manifest, {}));
+  (void)must(seal(older, manifest, work));
   const auto looked_at = verify(older, {});
   ASSERT_TRUE(looked_at) << looked_at.error().detail;
   EXPECT_FALSE(looked_at->audit);

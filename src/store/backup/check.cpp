@@ -3,6 +3,7 @@
 #include <atomic>
 #include <system_error>
 
+#include "store/backup/breathing.hpp"
 #include "store/backup/content.hpp"
 #include "store/backup/snapshot_file.hpp"
 #include "store/sql/verify.hpp"
@@ -20,25 +21,26 @@ Result<sql::Database> open_pages(const std::filesystem::path& file, const Manife
   return sqlite::open_database(file, sqlite::Access::kReadOnly);
 }
 
-Result<AuditVerdict> check_audit(sql::Database& db) {
+Result<AuditVerdict> check_audit(sql::Database& db, Work& work) {
+  const Breathing breathing(db, work);
   const std::atomic<bool> stop{false};
   return sql::verify(db, sql::VerifyContext{.stop = stop});
 }
 
 Result<Checked> unpack(const std::filesystem::path& file, const Manifest& manifest, const std::filesystem::path& to,
-                       const Progress& progress) {
-  if (auto done = copy_pages(file, manifest, to, progress); !done) return std::unexpected(std::move(done.error()));
+                       Work& work) {
+  if (auto done = copy_pages(file, manifest, to, work); !done) return std::unexpected(std::move(done.error()));
   {
     auto pages = open_pages(to, manifest);
     if (!pages) return std::unexpected(std::move(pages.error()));
-    if (auto done = compare(*pages, manifest, "comparing", progress); !done)
+    if (auto done = compare(*pages, manifest, "comparing", work); !done)
       return std::unexpected(std::move(done.error()));
   }
   Checked checked{manifest, {}};
   {
     auto db = sqlite::connect(to, sqlite::Access::kCreate);
     if (!db) return std::unexpected(std::move(db.error()));
-    auto audit = check_audit(*db);
+    auto audit = check_audit(*db, work);
     if (!audit) return std::unexpected(std::move(audit.error()));
     checked.audit = std::move(*audit);
   }

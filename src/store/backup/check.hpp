@@ -13,9 +13,9 @@ namespace detection::store::backup {
 /// Its pages as a database of its own at `to`, compared with the manifest and then brought to this program's schema;
 /// everything of it is in the one file when it returns.
 [[nodiscard]] Result<Checked> unpack(const std::filesystem::path& file, const Manifest& manifest,
-                                     const std::filesystem::path& to, const Progress& progress);
+                                     const std::filesystem::path& to, Work& work);
 /// Walks the audit chains of a database of this program's schema. Signatures of tombstones are not checked: that takes
 /// keys, which the record does not hold.
-[[nodiscard]] Result<AuditVerdict> check_audit(sql::Database& db);
+[[nodiscard]] Result<AuditVerdict> check_audit(sql::Database& db, Work& work);
 
 }  // namespace detection::store::backup

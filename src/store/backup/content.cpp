@@ -32,28 +32,29 @@ Result<std::vector<ChainEnd>> chain_ends(sql::Database& db) {
 }
 
 Result<std::vector<Part>> read_parts(sql::Database& db, const std::vector<Table>& of, const EachPartRow& each,
-                                     std::string_view what, std::int64_t rows_expected, const Progress& progress) {
+                                     std::string_view what, std::int64_t rows_expected, Work& work) {
   std::vector<Part> out;
   std::int64_t done = 0;
   for (const auto& table : of) {
     ContentDigest digest;
     auto read = read_rows(db, table, [&](Row row) -> Result<void> {
       digest.add(row);
-      if (++done % kTellEvery == 0 && progress) progress(what, done, std::max(done, rows_expected));
+      if (++done % kTellEvery == 0) work.tell(what, done, std::max(done, rows_expected));
+      work.breathe();
       return each ? each(table, row) : Result<void>();
     });
     if (!read) return std::unexpected(std::move(read.error()));
     out.push_back({table, digest.finish()});
   }
-  if (progress) progress(what, done, done);
+  work.tell(what, done, done);
   return out;
 }
 
-Result<void> compare(sql::Database& db, const Manifest& manifest, std::string_view what, const Progress& progress,
+Result<void> compare(sql::Database& db, const Manifest& manifest, std::string_view what, Work& work,
                      const EachPartRow& each) {
   std::vector<Table> of;
   for (const auto& part : manifest.parts) of.push_back(part.table);
-  auto parts = read_parts(db, of, each, what, all_rows(manifest), progress);
+  auto parts = read_parts(db, of, each, what, all_rows(manifest), work);
   if (!parts) return std::unexpected(std::move(parts.error()));
   for (std::size_t i = 0; i < parts->size(); ++i)
     if (const auto &is = (*parts)[i].content, &stated = manifest.parts[i].content; is != stated)

@@ -94,8 +94,9 @@ TEST(BackupCopy, EveryValueArrives) {
   RandomRows rows(seed);
   const TemporaryDirectory directory;
   std::vector<Content> put;
+  Work work;
   {
-    auto first = must(SnapshotDatabase::create(directory.path() / "first"));
+    auto first = must(SnapshotDatabase::create(directory.path() / "first", work));
     for (const auto& table : tables()) {
       ContentDigest digest;
       // A release has one row. Keys of text are read in their own order.
@@ -111,15 +112,15 @@ TEST(BackupCopy, EveryValueArrives) {
   }
   auto from = must(sqlite::open_database(directory.path() / "first", sqlite::Access::kReadOnly));
   {
-    auto second = must(SnapshotDatabase::create(directory.path() / "second"));
-    const auto parts = must(
-        read_parts(from, tables(), [&](const Table& table, Row row) { return second.insert(table, row); }, "", 0, {}));
+    auto second = must(SnapshotDatabase::create(directory.path() / "second", work));
+    const auto parts = must(read_parts(
+        from, tables(), [&](const Table& table, Row row) { return second.insert(table, row); }, "", 0, work));
     ASSERT_EQ(parts.size(), put.size());
     for (std::size_t i = 0; i < parts.size(); ++i) EXPECT_EQ(parts[i].content, put[i]) << parts[i].table.name;
     must(second.database().execute("COMMIT"));
   }
   auto to = must(sqlite::open_database(directory.path() / "second", sqlite::Access::kReadOnly));
-  const auto parts = must(read_parts(to, tables(), {}, "", 0, {}));
+  const auto parts = must(read_parts(to, tables(), {}, "", 0, work));
   for (std::size_t i = 0; i < parts.size(); ++i) EXPECT_EQ(parts[i].content, put[i]) << parts[i].table.name;
 }
 

@@ -57,7 +57,7 @@ Result<std::optional<fs::path>> put_in_place(const fs::path& unpacked, const fs:
   return aside;
 }
 
-Result<Restored> restore_sqlite(const RestoreOptions& options, const Manifest& manifest) {
+Result<Restored> restore_sqlite(const RestoreOptions& options, const Manifest& manifest, Work& work) {
   std::error_code failure;
   fs::create_directories(options.place.directory, failure);
   if (failure)
@@ -71,7 +71,7 @@ Result<Restored> restore_sqlite(const RestoreOptions& options, const Manifest& m
                                           "; --replace puts the snapshot in its place and sets it aside");
   const auto unpacked = options.place.directory / kUnpacked;
   const Scratch wal(with(unpacked, "-wal")), shm(with(unpacked, "-shm")), pages(unpacked);
-  auto checked = unpack(options.file, manifest, unpacked, options.progress);
+  auto checked = unpack(options.file, manifest, unpacked, work);
   if (!checked) return std::unexpected(std::move(checked.error()));
   auto before = put_in_place(unpacked, file);
   if (!before) return std::unexpected(std::move(before.error()));
@@ -81,10 +81,11 @@ Result<Restored> restore_sqlite(const RestoreOptions& options, const Manifest& m
 }  // namespace
 
 Result<Restored> restore(const RestoreOptions& options) {
-  auto manifest = check_file(options.file, options.progress);
+  Work work(options.progress);
+  auto manifest = check_file(options.file, work);
   if (!manifest) return std::unexpected(std::move(manifest.error()));
-  if (!options.place.is_postgres()) return restore_sqlite(options, *manifest);
-  auto checked = restore_postgres(options, *manifest);
+  if (!options.place.is_postgres()) return restore_sqlite(options, *manifest, work);
+  auto checked = restore_postgres(options, *manifest, work);
   if (!checked) return std::unexpected(std::move(checked.error()));
   return Restored{std::move(*checked), {}};
 }

@@ -145,14 +145,13 @@ struct Source {
   Checked checked;
 };
 
-Result<Source> open_source(const RestoreOptions& options, const Manifest& manifest) {
+Result<Source> open_source(const RestoreOptions& options, const Manifest& manifest, Work& work) {
   Source source;
   if (manifest.schema_version == sqlite::schema_version()) {
     auto db = open_pages(options.file, manifest);
     if (!db) return std::unexpected(std::move(db.error()));
-    if (auto done = compare(*db, manifest, "comparing", options.progress); !done)
-      return std::unexpected(std::move(done.error()));
-    auto audit = check_audit(*db);
+    if (auto done = compare(*db, manifest, "comparing", work); !done) return std::unexpected(std::move(done.error()));
+    auto audit = check_audit(*db, work);
     if (!audit) return std::unexpected(std::move(audit.error()));
     source.db = std::move(*db);
     source.checked = {manifest, std::move(*audit)};
@@ -163,7 +162,7 @@ Result<Source> open_source(const RestoreOptions& options, const Manifest& manife
   source.scratch = std::make_unique<Scratch>(std::move(folder));
   std::filesystem::create_directories(source.scratch->path(), failure);
   const auto file = source.scratch->path() / "detections.db";
-  auto checked = unpack(options.file, manifest, file, options.progress);
+  auto checked = unpack(options.file, manifest, file, work);
   if (!checked) return std::unexpected(std::move(checked.error()));
   source.checked = std::move(*checked);
   auto db = sqlite::connect(file, sqlite::Access::kReadOnly);
@@ -172,7 +171,7 @@ Result<Source> open_source(const RestoreOptions& options, const Manifest& manife
   return source;
 }
 
-Result<void> fill(sql::Database& db, Source& source, const RestoreOptions& options) {
+Result<void> fill(sql::Database& db, Source& source, const RestoreOptions& options, Work& work) {
   // Waits for no one for long: whoever serves was refused above, and who comes now waits for us.
   if (auto done = db.execute("SET LOCAL lock_timeout = '10s'; LOCK TABLE log IN ACCESS EXCLUSIVE MODE"); !done)
     return done;
@@ -185,11 +184,11 @@ Result<void> fill(sql::Database& db, Source& source, const RestoreOptions& optio
   CopyWriter writer(db);
   auto written = read_parts(
       source.db, tables(), [&](const Table& table, Row row) { return writer.add(table, row); }, "restoring", rows,
-      options.progress);
+      work);
   if (!written) return std::unexpected(std::move(written.error()));
   if (auto done = writer.flush(); !done) return done;
   if (auto done = derive(db); !done) return done;
-  auto there = read_parts(db, tables(), {}, "comparing", rows, options.progress);
+  auto there = read_parts(db, tables(), {}, "comparing", rows, work);
   if (!there) return std::unexpected(std::move(there.error()));
   if (*there != *written)
     return fail(ErrorCode::kValidationFailed, "the database does not hold what was written to it; nothing was changed");
@@ -198,8 +197,8 @@ Result<void> fill(sql::Database& db, Source& source, const RestoreOptions& optio
 
 }  // namespace
 
-Result<Checked> restore_postgres(const RestoreOptions& options, const Manifest& manifest) {
-  auto source = open_source(options, manifest);
+Result<Checked> restore_postgres(const RestoreOptions& options, const Manifest& manifest, Work& work) {
+  auto source = open_source(options, manifest, work);
   if (!source) return std::unexpected(std::move(source.error()));
   const auto migrated =
       postgres::migrate({.url = options.place.database_url, .credentials = options.place.database_credentials});
@@ -209,11 +208,11 @@ Result<Checked> restore_postgres(const RestoreOptions& options, const Manifest& 
   if (auto done = refuse_if_served(*db); !done) return std::unexpected(std::move(done.error()));
   auto transaction = sql::Transaction::begin(*db, sql::TransactionKind::kWrite);
   if (!transaction) return std::unexpected(std::move(transaction.error()));
-  if (auto done = fill(*db, *source, options); !done) return std::unexpected(std::move(done.error()));
+  if (auto done = fill(*db, *source, options, work); !done) return std::unexpected(std::move(done.error()));
   if (auto done = transaction->commit(); !done) return std::unexpected(std::move(done.error()));
   // Plans made before would be those of empty tables. Where it fails the server's own turn comes later.
   (void)db->execute("ANALYZE");
-  auto audit = check_audit(*db);
+  auto audit = check_audit(*db, work);
   if (!audit) return std::unexpected(std::move(audit.error()));
   source->checked.audit = std::move(*audit);
   return std::move(source->checked);

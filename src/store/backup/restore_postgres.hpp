@@ -5,6 +5,6 @@
 
 namespace detection::store::backup {
 
-[[nodiscard]] Result<Checked> restore_postgres(const RestoreOptions& options, const Manifest& manifest);
+[[nodiscard]] Result<Checked> restore_postgres(const RestoreOptions& options, const Manifest& manifest, Work& work);
 
 }  // namespace detection::store::backup

@@ -69,7 +69,4 @@ class ContentDigest {
 /// Every row of a table in the order of its key. Within a transaction that reads one snapshot it is that snapshot's.
 [[nodiscard]] Result<void> read_rows(sql::Database& db, const Table& table, const EachRow& each);
 
-/// Counts on while rows go by; may be empty. `total` is an estimate until the end.
-using Progress = std::function<void(std::string_view what, std::int64_t done, std::int64_t total)>;
-
 }  // namespace detection::store::backup

@@ -1,11 +1,8 @@
 #include "store/backup/snapshot_database.hpp"
 
 #include <fcntl.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <system_error>
-
+#include "store/backup/breathing.hpp"
 #include "store/sqlite/schema.hpp"
 #include "store/sqlite/sqlite_connection.hpp"
 
@@ -35,16 +32,13 @@ void bind(sql::Statement& statement, int index, const Value& value) {
 
 }  // namespace
 
-Result<SnapshotDatabase> SnapshotDatabase::create(const std::filesystem::path& file) {
+Result<SnapshotDatabase> SnapshotDatabase::create(const std::filesystem::path& path, Work& work) {
   // Before SQLite makes it readable for everybody.
-  const int made = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-  if (made < 0)
-    return fail(errno == ENOSPC || errno == EDQUOT ? ErrorCode::kCapacityExceeded : ErrorCode::kStoreUnavailable,
-                "cannot make " + file.string() + ": " + std::generic_category().message(errno));
-  ::close(made);
-  auto db = sqlite::open_database(file, sqlite::Access::kCreate);
+  auto file = File::open(path, O_RDWR | O_CREAT | O_EXCL);
+  if (!file) return std::unexpected(std::move(file.error()));
+  auto db = sqlite::open_database(path, sqlite::Access::kCreate);
   if (!db) return std::unexpected(std::move(db.error()));
-  SnapshotDatabase out(std::move(*db));
+  SnapshotDatabase out(std::move(*file), std::move(*db), work);
   if (auto done = out.db_.execute(kSettings); !done) return std::unexpected(std::move(done.error()));
   if (auto done = out.db_.execute("BEGIN"); !done) return std::unexpected(std::move(done.error()));
   for (std::int64_t step = 1; step <= sqlite::schema_version(); ++step)
@@ -79,16 +73,29 @@ Result<void> SnapshotDatabase::insert(const Table& table, Row row) {
   auto done = statement.step();
   statement.reset();
   if (!done) return std::unexpected(std::move(done.error()));
-  return {};
+  constexpr std::int64_t kLookEvery = 64;
+  return work_.gives_way() && ++rows_ % kLookEvery == 0 ? write_out() : Result<void>();
+}
+
+/// What SQLite has put into the file since the last time, once that is a piece: of a large record the kernel would
+/// bring it to the disk all at once. A page that changes again goes there once more.
+Result<void> SnapshotDatabase::write_out() {
+  auto size = file_.size();
+  if (!size) return std::unexpected(std::move(size.error()));
+  if (*size - written_out_bytes_ < File::kChunkBytes) return {};
+  return file_.write_out(std::exchange(written_out_bytes_, *size), *size);
 }
 
 Result<void> SnapshotDatabase::finish() {
-  for (const auto& definition : definitions_)
-    if (auto done = db_.execute(definition); !done) return done;
-  if (auto done = db_.execute("PRAGMA user_version = " + std::to_string(sqlite::schema_version()) +
-                              "; PRAGMA application_id = " + std::to_string(sqlite::kApplicationId) + "; COMMIT");
-      !done)
-    return done;
+  {
+    const Breathing breathing(db_, work_);
+    for (const auto& definition : definitions_)
+      if (auto done = db_.execute(definition); !done) return done;
+    if (auto done = db_.execute("PRAGMA user_version = " + std::to_string(sqlite::schema_version()) +
+                                "; PRAGMA application_id = " + std::to_string(sqlite::kApplicationId) + "; COMMIT");
+        !done)
+      return done;
+  }
   inserts_.clear();
   db_ = sql::Database();
   return {};

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "store/backup/manifest.hpp"
+#include "store/backup/work.hpp"
 
 namespace detection::store::backup {
 
@@ -15,15 +16,15 @@ inline constexpr std::int64_t kPageBytes = 4096;
 
 /// Puts manifest and trailer behind the pages and brings the whole to the disk. The manifest's words on the pages are
 /// set here.
-[[nodiscard]] Result<Manifest> seal(const std::filesystem::path& file, Manifest manifest, const Progress& progress);
+[[nodiscard]] Result<Manifest> seal(const std::filesystem::path& file, Manifest manifest, Work& work);
 
 /// Reads all of it. kValidationFailed: the file is no whole snapshot as it was written; the detail says what is wrong.
 /// kNotFound: there is no such file.
-[[nodiscard]] Result<Manifest> check_file(const std::filesystem::path& file, const Progress& progress);
+[[nodiscard]] Result<Manifest> check_file(const std::filesystem::path& file, Work& work);
 
 /// The pages alone as a database of their own, brought to the disk. `to` must not exist.
 [[nodiscard]] Result<void> copy_pages(const std::filesystem::path& file, const Manifest& manifest,
-                                      const std::filesystem::path& to, const Progress& progress);
+                                      const std::filesystem::path& to, Work& work);
 
 /// The names in a folder are on its disk.
 [[nodiscard]] Result<void> sync_folder(const std::filesystem::path& folder);

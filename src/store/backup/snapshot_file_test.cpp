@@ -93,12 +93,13 @@ TEST_F(SnapshotFile, ATruncatedOrLengthenedOneIsNone) {
 TEST_F(SnapshotFile, ContentThatWasChangedWithItsHashesMadeAnewIsFoundByItsParts) {
   auto manifest = made_.checked.manifest;
   const auto copy = directory_.path() / "forged.db";
-  must(copy_pages(made_.file, manifest, copy, {}));
+  Work work;
+  must(copy_pages(made_.file, manifest, copy, work));
   {
     auto db = must(sqlite::open_database(copy, sqlite::Access::kCreate));
     must(db.execute("UPDATE sink SET cursor = cursor + 1; PRAGMA journal_mode = DELETE"));
   }
-  (void)must(seal(copy, manifest, {}));
+  (void)must(seal(copy, manifest, work));
   const auto said = verify(copy, {});
   ASSERT_FALSE(said);
   EXPECT_THAT(said.error().detail, HasSubstr("the table sink does not hold"));
@@ -108,8 +109,9 @@ TEST_F(SnapshotFile, OneOfANewerProgramIsRefusedByWhatItSays) {
   auto manifest = made_.checked.manifest;
   ++manifest.schema_version;
   const auto copy = directory_.path() / "newer.db";
-  must(copy_pages(made_.file, manifest, copy, {}));
-  (void)must(seal(copy, manifest, {}));
+  Work work;
+  must(copy_pages(made_.file, manifest, copy, work));
+  (void)must(seal(copy, manifest, work));
   const auto said = verify(copy, {});
   ASSERT_FALSE(said);
   EXPECT_THAT(said.error().detail, HasSubstr("use the newer program"));

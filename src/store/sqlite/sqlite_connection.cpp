@@ -178,4 +178,20 @@ Result<Database> open_database(const std::filesystem::path& file, Access access)
   return Database(std::move(connection));
 }
 
+Result<void> copy_database(const Database& from, const std::filesystem::path& to) {
+  auto db = open_database(to, Access::kCreate);
+  if (!db) return std::unexpected(std::move(db.error()));
+  constexpr std::string_view kSettings =
+      "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE";
+  if (auto done = db->execute(kSettings); !done) return done;
+  auto* copy = sqlite3_backup_init(handle(*db), "main", handle(from), "main");
+  if (copy == nullptr) return std::unexpected(error_of(handle(*db), sqlite3_errcode(handle(*db))));
+  constexpr int kAllPages = -1;
+  const int code = sqlite3_backup_step(copy, kAllPages);
+  sqlite3_backup_finish(copy);
+  if (code != SQLITE_DONE) return std::unexpected(error_of(handle(*db), code));
+  // It came with the mark of a database that has a log.
+  return db->execute("PRAGMA journal_mode = DELETE");
+}
+
 }  // namespace detection::store::sqlite

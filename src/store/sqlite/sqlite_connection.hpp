@@ -85,6 +85,10 @@ class SqliteConnection final : public sql::Connection {
 
 [[nodiscard]] Result<Database> open_database(const std::filesystem::path& file, Access access);
 
+/// All pages of `from` at one moment, into the file `to`, which is empty or not there: a database without a log, not
+/// yet on the disk. Who writes to `from` goes on meanwhile; only its log cannot be started anew.
+[[nodiscard]] Result<void> copy_database(const Database& from, const std::filesystem::path& to);
+
 /// SQLite's own handle of a connection of this driver.
 [[nodiscard]] inline sqlite3* handle(const Database& db) noexcept {
   return static_cast<const SqliteConnection&>(db.connection()).handle();
