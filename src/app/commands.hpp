@@ -104,7 +104,7 @@ struct S3Arguments {
 };
 
 /// A snapshot of the store into a folder, restored into scratch and compared; may run beside `serve`.
-inline constexpr int kShareBesideServe = 10;  ///< of the time that a backup works, percent; the rest it sleeps
+inline constexpr int kShareBesideServe = 5;  ///< of the time that a backup works, percent; the rest it sleeps
 struct BackupArguments {
   std::string output;
   std::string keep = "30d";

@@ -165,8 +165,9 @@ std::optional<Outcome> Driver::act(Run& run, const Decision& decision) {
     Next operator()(const StartSync& d) {
       if (self.options_.dry_run) return self.ended(run, false, "would start " + d.what);
       self.doors_.listener.says(run.step, "starting " + d.what);
-      run.seen.sync_started = true;
-      return self.asked(run, self.doors_.cluster.start_sync(run.seen.cluster.application, run.seen.git.wanted));
+      const auto taken = self.doors_.cluster.start_sync(run.seen.cluster.application, run.seen.git.wanted);
+      run.seen.sync_started = taken.value_or(false);
+      return self.asked(run, taken);
     }
     Next operator()(const RunSmoke& d) {
       self.doors_.listener.says(run.step, "smoke in " + std::to_string(run.seen.cluster.of(d.slot).names.size()) +
@@ -195,7 +196,7 @@ std::optional<Outcome> Driver::act(Run& run, const Decision& decision) {
   return std::visit(Visitor{*this, run}, decision);
 }
 
-std::optional<Outcome> Driver::asked(Run& run, const Result<void>& result) {
+std::optional<Outcome> Driver::asked(Run& run, const Result<bool>& result) {
   if (!result) doors_.listener.says(run.step, result.error().detail);
   pause(run, std::min(options_.pause_s, 0.5));
   return std::nullopt;

@@ -53,7 +53,7 @@ class Driver {
   [[nodiscard]] static bool overtaken(const Run& run);
   [[nodiscard]] std::optional<Outcome> push(Run& run, const Commit& commit);
   void pause(Run& run, double seconds);
-  [[nodiscard]] std::optional<Outcome> asked(Run& run, const Result<void>& result);
+  [[nodiscard]] std::optional<Outcome> asked(Run& run, const Result<bool>& result);
   [[nodiscard]] Outcome ended(const Run& run, bool done, std::string text) const;
 
   Doors doors_;

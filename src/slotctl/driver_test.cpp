@@ -228,7 +228,7 @@ TEST(Driver, ACommitThatArgoCdTookWithoutItsHooksIsSyncedAgain) {
   ASSERT_TRUE(run(world, Step::kDeploy, "v2").done);
   ASSERT_TRUE(run(world, Step::kSwitch).done);
   ASSERT_EQ(world.fence, Slot::kGreen);
-  world.hooks_skipped = 1;
+  world.hooks_skipped = world.conflicts = 1;
   const auto back = run(world, Step::kRollback);
   EXPECT_TRUE(back.done) << back.text;
   EXPECT_EQ(world.serving, Slot::kBlue);

@@ -109,27 +109,27 @@ Result<ClusterState> Kube::read() {
   return read_cluster(texts);
 }
 
-Result<void> Kube::patch(const std::string& body) {
-  if (auto connected = connect(); !connected) return connected;
+Result<bool> Kube::patch(const std::string& body) {
+  if (auto connected = connect(); !connected) return std::unexpected(connected.error());
   auto answer = web_->merge_patch(application_path(), body);
   if (!answer) return std::unexpected(away(answer.error().detail));
   // 409: it has changed since it was seen; the next look decides anew.
-  if (answer->status == 200 || answer->status == 409) return {};
+  if (answer->status == 200 || answer->status == 409) return answer->status == 200;
   return fail(ErrorCode::kUnauthorized, "the Application " + options_.application + " cannot be patched: " +
                                             std::to_string(answer->status) + " " + answer->body.substr(0, 300));
 }
 
-Result<void> Kube::refresh() {
+Result<bool> Kube::refresh() {
   return patch(R"({"metadata":{"annotations":{"argocd.argoproj.io/refresh":"normal"}}})");
 }
 
-Result<void> Kube::end_sync(const Application& seen) {
+Result<bool> Kube::end_sync(const Application& seen) {
   std::string body = R"({"metadata":{"resourceVersion":)";
   json::append_string(body, seen.resource_version);
   return patch(body + R"(},"status":{"operationState":{"phase":"Terminating"}}})");
 }
 
-Result<void> Kube::start_sync(const Application& seen, const std::string& revision) {
+Result<bool> Kube::start_sync(const Application& seen, const std::string& revision) {
   std::string body = R"({"metadata":{"resourceVersion":)";
   json::append_string(body, seen.resource_version);
   body += R"(},"operation":{"initiatedBy":{"username":"slotctl"},"sync":{"prune":true,"revision":)";

@@ -29,9 +29,9 @@ class Kube final : public Cluster {
   Kube(KubeOptions options, std::filesystem::path folder);
 
   [[nodiscard]] Result<ClusterState> read() override;
-  [[nodiscard]] Result<void> refresh() override;
-  [[nodiscard]] Result<void> end_sync(const Application& seen) override;
-  [[nodiscard]] Result<void> start_sync(const Application& seen, const std::string& revision) override;
+  [[nodiscard]] Result<bool> refresh() override;
+  [[nodiscard]] Result<bool> end_sync(const Application& seen) override;
+  [[nodiscard]] Result<bool> start_sync(const Application& seen, const std::string& revision) override;
   [[nodiscard]] SmokeResult smoke(const ClusterState& seen, Slot slot, const Image& image) override;
   [[nodiscard]] PodReports ask_pods(const ClusterState& seen, Slot slot) override;
 
@@ -42,7 +42,7 @@ class Kube final : public Cluster {
   [[nodiscard]] Result<void> connect();
   /// The body; empty for 404.
   [[nodiscard]] Result<std::string> get(const std::string& path);
-  [[nodiscard]] Result<void> patch(const std::string& body);
+  [[nodiscard]] Result<bool> patch(const std::string& body);
   [[nodiscard]] std::vector<std::string> kubectl(std::vector<std::string> arguments) const;
   [[nodiscard]] Result<ChildOutput> execute(const std::string& pod, std::vector<std::string> command) const;
   [[nodiscard]] std::string application_path() const;

@@ -33,10 +33,11 @@ class Cluster {
  public:
   virtual ~Cluster() = default;
   [[nodiscard]] virtual Result<ClusterState> read() = 0;
-  [[nodiscard]] virtual Result<void> refresh() = 0;
+  // False: the Application has changed since it was seen, and nothing was done.
+  [[nodiscard]] virtual Result<bool> refresh() = 0;
   /// Ends the operation of the Application, if it is still as it was seen.
-  [[nodiscard]] virtual Result<void> end_sync(const Application& seen) = 0;
-  [[nodiscard]] virtual Result<void> start_sync(const Application& seen, const std::string& revision) = 0;
+  [[nodiscard]] virtual Result<bool> end_sync(const Application& seen) = 0;
+  [[nodiscard]] virtual Result<bool> start_sync(const Application& seen, const std::string& revision) = 0;
   /// The seven checks in each ready pod.
   [[nodiscard]] virtual SmokeResult smoke(const ClusterState& seen, Slot slot, const Image& image) = 0;
   [[nodiscard]] virtual PodReports ask_pods(const ClusterState& seen, Slot slot) = 0;

@@ -46,6 +46,7 @@ class World {
   std::size_t phase_of = 0;
   double phase_ends_s = 0, phase_finished_s = 0, sync_takes_s = 3;
   int hook_fails = 0;     ///< so many syncs fail at the fence
+  int conflicts = 0;      ///< so many syncs that are asked for are refused: the Application has changed meanwhile
   int hooks_skipped = 0;  ///< so many of Argo CD's own syncs take single resources
   bool phase_partial = false;
   std::size_t whole = 0;  ///< of the last sync of everything
@@ -252,22 +253,23 @@ class FakeCluster final : public Cluster {
       return s;
     });
   }
-  Result<void> refresh() override {
-    return w_.call([&]() -> Result<void> {
+  Result<bool> refresh() override {
+    return w_.call([&]() -> Result<bool> {
       w_.refresh = true;
-      return {};
+      return true;
     });
   }
-  Result<void> end_sync(const Application&) override {
-    return w_.call([&]() -> Result<void> {
+  Result<bool> end_sync(const Application&) override {
+    return w_.call([&]() -> Result<bool> {
       if (w_.phase == "Running") w_.phase = "Terminating";
-      return {};
+      return true;
     });
   }
-  Result<void> start_sync(const Application&, const std::string& revision) override {
-    return w_.call([&]() -> Result<void> {
+  Result<bool> start_sync(const Application&, const std::string& revision) override {
+    return w_.call([&]() -> Result<bool> {
+      if (w_.conflicts > 0 && w_.conflicts-- > 0) return false;
       w_.begin(w_.index_of(revision));
-      return {};
+      return true;
     });
   }
   SmokeResult smoke(const ClusterState& seen, Slot slot, const Image& image) override {

@@ -21,7 +21,7 @@ from service import DETECTION, Service  # noqa: E402
 
 PAIRS = int(os.environ.get("DETECTION_BACKUP_PAIRS", 5))
 HELD = int(os.environ.get("DETECTION_BACKUP_HELD", 20_000))
-RATE, SECONDS, WARM_SECONDS, RATIO_MOST, BATCH = 2_000, 25, 3, 1.2, 5_000
+RATE, SECONDS, WARM_SECONDS, RATIO_MOST, BATCH = 2_000, 40, 3, 1.2, 5_000
 
 
 class Failed(Exception):

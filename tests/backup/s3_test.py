@@ -122,7 +122,7 @@ class S3Copy(unittest.TestCase):
         folder = tempfile.mkdtemp(dir=self.home.name)
         clean = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         done = subprocess.run(
-            [BINARY, "backup", "--data-dir", data or self.data, "--output", folder, "--json", "--s3", url, "--s3-region", REGION,
+            [BINARY, "backup", "--data-dir", data or self.data, "--output", folder, "--share", "100", "--json", "--s3", url, "--s3-region", REGION,
              "--s3-endpoint", endpoint or self.endpoint],
             env=clean | (self.writer if credentials is None else credentials) | environment, capture_output=True, text=True, timeout=300, check=False)
         local = list(pathlib.Path(folder).glob("*.snapshot"))

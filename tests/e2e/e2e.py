@@ -195,7 +195,7 @@ def write_figures(version, group, results, whole):
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     when = f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M}, `{commit}`"
     rows = {} if whole else rows_there(page)
-    rows |= {test.name: f"| {test.name} | {outcome} | {seconds:.0f} s | {when} | {words.replace('|', '/')} |" for test, outcome, seconds, words in results}
+    rows |= {test.name: f"| {test.name} | {outcome} | {seconds:.0f} s | {when} | {' '.join(words.replace('|', '/').split())} |" for test, outcome, seconds, words in results}
     table = "\n".join(rows[test.name] for test in cases.TESTS if test.name in rows)
     page.write_text(f"""# Figures on a real Kubernetes: {group}
 

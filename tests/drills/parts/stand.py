@@ -82,7 +82,7 @@ class Stand:
     def backup(self):
         """-> (the file, when it was begun)"""
         began = time.time()
-        said = json.loads(self.command("backup", *self.place, "--output", self.folder / "backup", "--json"))
+        said = json.loads(self.command("backup", *self.place, "--output", self.folder / "backup", "--share", "100", "--json"))
         return pathlib.Path(said["file"]), began
 
     def put_in_place_of_the_database(self, snapshot):
