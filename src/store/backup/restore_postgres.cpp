@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <tuple>
 
 #include "store/backup/check.hpp"
 #include "store/backup/content.hpp"
@@ -211,7 +212,7 @@ Result<Checked> restore_postgres(const RestoreOptions& options, const Manifest& 
   if (auto done = fill(*db, *source, options, work); !done) return std::unexpected(std::move(done.error()));
   if (auto done = transaction->commit(); !done) return std::unexpected(std::move(done.error()));
   // Plans made before would be those of empty tables. Where it fails the server's own turn comes later.
-  (void)db->execute("ANALYZE");
+  std::ignore = db->execute("ANALYZE");
   auto audit = check_audit(*db, work);
   if (!audit) return std::unexpected(std::move(audit.error()));
   source->checked.audit = std::move(*audit);
