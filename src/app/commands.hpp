@@ -103,8 +103,9 @@ struct S3Arguments {
   std::string ca_file;
 };
 
-/// A snapshot of the store into a folder, restored into scratch and compared; may run beside `serve`.
 inline constexpr int kShareBesideServe = 5;  ///< of the time that a backup works, percent; the rest it sleeps
+
+/// A snapshot of the store into a folder, restored into scratch and compared; may run beside `serve`.
 struct BackupArguments {
   std::string output;
   std::string keep = "30d";

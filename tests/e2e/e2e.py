@@ -230,7 +230,7 @@ def main():
         say(f"FAILED before the first test: {problem}")
         return 1
     whole = not options.only and not options.quick
-    if cluster.ours and (whole or options.record):
+    if cluster.ours and (whole or (options.only and options.record)):
         for group in options.group:
             of_group = [result for result in results if result.test.group == group]
             if of_group:

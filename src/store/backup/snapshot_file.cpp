@@ -36,9 +36,8 @@ std::string_view text_of(const Sha256& hash) {
   return {reinterpret_cast<const char*>(hash.data()), hash.size()};
 }
 
-/// After a chunk that was written, or is to be brought to the disk.
-Result<void> pass_on(const File& out, std::int64_t at, std::string_view chunk, std::int64_t total,
-                     std::string_view what, Work& work) {
+Result<void> write_out_and_rest(const File& out, std::int64_t at, std::string_view chunk, std::int64_t total,
+                                std::string_view what, Work& work) {
   const auto end = at + static_cast<std::int64_t>(chunk.size());
   work.tell(what, end, total);
   if (!work.gives_way()) return {};
@@ -80,7 +79,7 @@ Result<Manifest> seal(const fs::path& file, Manifest manifest, Work& work) {
   RunningSha256 hash;
   auto hashed = out->each_chunk(0, *size, [&](std::int64_t at, std::string_view chunk) -> Result<void> {
     hash.add(chunk);
-    return pass_on(*out, at, chunk, *size, "sealing", work);
+    return write_out_and_rest(*out, at, chunk, *size, "sealing", work);
   });
   if (!hashed) return std::unexpected(std::move(hashed.error()));
   manifest.pages_bytes = *size;
@@ -144,7 +143,7 @@ Result<void> copy_pages(const fs::path& path, const Manifest& manifest, const fs
   if (!out) return std::unexpected(std::move(out.error()));
   auto copied = from->each_chunk(0, manifest.pages_bytes, [&](std::int64_t at, std::string_view chunk) -> Result<void> {
     if (auto done = out->write(at, chunk); !done) return done;
-    return pass_on(*out, at, chunk, manifest.pages_bytes, "copying", work);
+    return write_out_and_rest(*out, at, chunk, manifest.pages_bytes, "copying", work);
   });
   if (!copied) return copied;
   return out->sync();
