@@ -6,6 +6,7 @@
 #include <atomic>
 #include <system_error>
 
+#include "store/backup/breathing.hpp"
 #include "store/backup/check.hpp"
 #include "store/backup/content.hpp"
 #include "store/backup/file.hpp"
@@ -124,7 +125,8 @@ Result<Checked> verify(const fs::path& file, const Progress& progress, double sh
   if (auto done = compare(*db, *manifest, "comparing", work); !done) return std::unexpected(std::move(done.error()));
   Checked checked{std::move(*manifest), {}};
   if (checked.manifest.schema_version < sqlite::schema_version()) return checked;
-  auto audit = check_audit(*db, work);
+  const Breathing breathing(*db, work);
+  auto audit = check_audit(*db);
   if (!audit) return std::unexpected(std::move(audit.error()));
   checked.audit = std::move(*audit);
   return checked;

@@ -21,8 +21,7 @@ Result<sql::Database> open_pages(const std::filesystem::path& file, const Manife
   return sqlite::open_database(file, sqlite::Access::kReadOnly);
 }
 
-Result<AuditVerdict> check_audit(sql::Database& db, Work& work) {
-  const Breathing breathing(db, work);
+Result<AuditVerdict> check_audit(sql::Database& db) {
   const std::atomic<bool> stop{false};
   return sql::verify(db, sql::VerifyContext{.stop = stop});
 }
@@ -40,7 +39,8 @@ Result<Checked> unpack(const std::filesystem::path& file, const Manifest& manife
   {
     auto db = sqlite::connect(to, sqlite::Access::kCreate);
     if (!db) return std::unexpected(std::move(db.error()));
-    auto audit = check_audit(*db, work);
+    const Breathing breathing(*db, work);
+    auto audit = check_audit(*db);
     if (!audit) return std::unexpected(std::move(audit.error()));
     checked.audit = std::move(*audit);
   }

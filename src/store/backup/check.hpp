@@ -16,6 +16,6 @@ namespace detection::store::backup {
                                      const std::filesystem::path& to, Work& work);
 /// Walks the audit chains of a database of this program's schema. Signatures of tombstones are not checked: that takes
 /// keys, which the record does not hold.
-[[nodiscard]] Result<AuditVerdict> check_audit(sql::Database& db, Work& work);
+[[nodiscard]] Result<AuditVerdict> check_audit(sql::Database& db);
 
 }  // namespace detection::store::backup

@@ -152,7 +152,7 @@ Result<Source> open_source(const RestoreOptions& options, const Manifest& manife
     auto db = open_pages(options.file, manifest);
     if (!db) return std::unexpected(std::move(db.error()));
     if (auto done = compare(*db, manifest, "comparing", work); !done) return std::unexpected(std::move(done.error()));
-    auto audit = check_audit(*db, work);
+    auto audit = check_audit(*db);
     if (!audit) return std::unexpected(std::move(audit.error()));
     source.db = std::move(*db);
     source.checked = {manifest, std::move(*audit)};
@@ -213,7 +213,7 @@ Result<Checked> restore_postgres(const RestoreOptions& options, const Manifest& 
   if (auto done = transaction->commit(); !done) return std::unexpected(std::move(done.error()));
   // Plans made before would be those of empty tables. Where it fails the server's own turn comes later.
   std::ignore = db->execute("ANALYZE");
-  auto audit = check_audit(*db, work);
+  auto audit = check_audit(*db);
   if (!audit) return std::unexpected(std::move(audit.error()));
   source->checked.audit = std::move(*audit);
   return std::move(source->checked);

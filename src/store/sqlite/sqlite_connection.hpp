@@ -89,9 +89,9 @@ class SqliteConnection final : public sql::Connection {
 /// yet on the disk. Who writes to `from` goes on meanwhile; only its log cannot be started anew.
 [[nodiscard]] Result<void> copy_database(const Database& from, const std::filesystem::path& to);
 
-/// SQLite's own handle of a connection of this driver.
+/// SQLite's own handle of a connection of this driver; of another's the program ends at once.
 [[nodiscard]] inline sqlite3* handle(const Database& db) noexcept {
-  return static_cast<const SqliteConnection&>(db.connection()).handle();
+  return dynamic_cast<const SqliteConnection&>(db.connection()).handle();
 }
 
 }  // namespace detection::store::sqlite
