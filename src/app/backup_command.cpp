@@ -1,6 +1,10 @@
 // backup, verify, restore: snapshots of the record, also beside a running serve (a restore never).
 
+#include <linux/ioprio.h>
+#include <sched.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -34,10 +38,19 @@ const char* environment(const char* name) {
   return std::getenv(name);  // NOLINT(concurrency-mt-unsafe): these commands have one thread
 }
 
-/// What this does can wait for those that serve. SQLite sorts in files, where a container may have no /tmp.
-void give_way(const fs::path& scratch) {
+/// Those that serve take the processor from this program as soon as they wake; the lowest nice value would let it finish
+/// its slice of some milliseconds first. The disk serves it last among equals: SCHED_IDLE alone would let its writes wait
+/// for long, and a file system's journal waits for them on behalf of all.
+void give_way() {
+  (void)::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, IOPRIO_NR_LEVELS - 1));
+  const sched_param unused{};
+  if (::sched_setscheduler(0, SCHED_IDLE, &unused) == 0) return;
   constexpr int kLast = 19;
   (void)::setpriority(PRIO_PROCESS, 0, kLast);
+}
+
+/// SQLite sorts in files, and a container may have no /tmp.
+void sort_in(const fs::path& scratch) {
   (void)::setenv("SQLITE_TMPDIR", scratch.c_str(), 0);  // NOLINT(concurrency-mt-unsafe)
 }
 
@@ -177,13 +190,15 @@ int make_backup(const Configuration& configuration, const BackupArguments& argum
     if (!found) return failed(found.error());
     credentials = std::move(*found);
   }
-  give_way(arguments.output);
+  sort_in(arguments.output);
+  const double share = arguments.share_percent / 100.0;
+  if (share < 1) give_way();
   ProgressBar bar(!arguments.json);
   auto made = backup::make({.place = backup_place(configuration),
                             .folder = arguments.output,
                             .keep = *keep,
                             .progress = bar.follower(),
-                            .share = arguments.share_percent / 100.0});
+                            .share = share});
   bar.clear();
   if (!made) return failed(made.error());
   (void)audit_holds(made->checked);
@@ -206,9 +221,10 @@ int verify_snapshot(const Configuration& configuration, const VerifyArguments& a
   const auto file = find_snapshot(arguments.file);
   if (!file) return failed(file.error());
   const auto scratch = arguments.scratch.empty() ? file->parent_path() : fs::path(arguments.scratch);
-  give_way(scratch.empty() ? fs::path(".") : scratch);
-  ProgressBar bar(!arguments.json);
+  sort_in(scratch.empty() ? fs::path(".") : scratch);
   const double share = arguments.share_percent / 100.0;
+  if (share < 1) give_way();
+  ProgressBar bar(!arguments.json);
   const auto checked = arguments.restore ? backup::rehearse(*file, scratch, bar.follower(), share)
                                          : backup::verify(*file, bar.follower(), share);
   bar.clear();
