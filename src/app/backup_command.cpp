@@ -38,9 +38,9 @@ const char* environment(const char* name) {
   return std::getenv(name);  // NOLINT(concurrency-mt-unsafe): these commands have one thread
 }
 
-/// Those that serve take the processor from this program as soon as they wake; the lowest nice value would let it finish
-/// its slice of some milliseconds first. The disk serves it last among equals: SCHED_IDLE alone would let its writes wait
-/// for long, and a file system's journal waits for them on behalf of all.
+/// Those that serve take the processor from this program as soon as they wake; the lowest nice value would let it
+/// finish its slice of some milliseconds first. The disk serves it last among equals: SCHED_IDLE alone would let its
+/// writes wait for long, and a file system's journal waits for them on behalf of all.
 void give_way() {
   (void)::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, IOPRIO_NR_LEVELS - 1));
   const sched_param unused{};
