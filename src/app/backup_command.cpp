@@ -1,11 +1,10 @@
 // backup, verify, restore: snapshots of the record, also beside a running serve (a restore never).
 
-#include <linux/ioprio.h>
 #include <sched.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -38,15 +37,24 @@ const char* environment(const char* name) {
   return std::getenv(name);  // NOLINT(concurrency-mt-unsafe): these commands have one thread
 }
 
-/// Those that serve take the processor from this program as soon as they wake; the lowest nice value would let it
-/// finish its slice of some milliseconds first. The disk serves it last among equals: SCHED_IDLE alone would let its
-/// writes wait for long, and a file system's journal waits for them on behalf of all.
+/// Of sched_setattr(2); its header declares what <sched.h> declares too.
+struct SchedulingAttributes {
+  std::uint32_t size = sizeof(SchedulingAttributes), policy = SCHED_OTHER;
+  std::uint64_t flags = 0;
+  std::int32_t nice = 0;
+  std::uint32_t priority = 0;
+  std::uint64_t runtime_ns = 0, deadline_ns = 0, period_ns = 0;
+};
+
+/// A thread of those that serve takes the processor from this program soon after it wakes: a program that runs may end
+/// its slice first, which is milliseconds long where none is named (Linux before 6.12 knows no other). Not SCHED_IDLE:
+/// beside two compilers on two processors a backup came to no end, and its writes would wait in the disk's idle class,
+/// where a file system's journal waits for them on behalf of all.
 void give_way() {
-  (void)::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, IOPRIO_NR_LEVELS - 1));
-  const sched_param unused{};
-  if (::sched_setscheduler(0, SCHED_IDLE, &unused) == 0) return;
   constexpr int kLast = 19;
-  (void)::setpriority(PRIO_PROCESS, 0, kLast);
+  constexpr std::uint64_t kSliceLeast_ns = 100'000;
+  const SchedulingAttributes last{.nice = kLast, .runtime_ns = kSliceLeast_ns};
+  (void)::syscall(SYS_sched_setattr, 0, &last, 0);
 }
 
 /// SQLite sorts in files, and a container may have no /tmp.
