@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What backups do to acceptance: p99 of single durable posts at 2,000/s, in pairs of runs with and without backups one after another.
 
-usage: latency_test.py DETECTION_API LOAD_CLIENT   (DETECTION_BACKUP_PAIRS: 5; DETECTION_BACKUP_HELD: detections that are there before, 20,000)
+usage: latency_test.py DETECTION_API LOAD_CLIENT   (DETECTION_BACKUP_PAIRS: 5; DETECTION_BACKUP_HELD: detections that are there before, 10,000)
 A run with backups sees at least one from its begin to its end. Fails when the median of the pairs' ratios is over 1.2.
+Exit 77 where the runs without backups differ among themselves by more than twice: a disk that others use cannot show a fifth.
 """
 import json
 import os
@@ -20,8 +21,9 @@ sys.path.insert(0, str(HERE.parent / "observability"))
 from service import DETECTION, Service  # noqa: E402
 
 PAIRS = int(os.environ.get("DETECTION_BACKUP_PAIRS", 5))
-HELD = int(os.environ.get("DETECTION_BACKUP_HELD", 20_000))
+HELD = int(os.environ.get("DETECTION_BACKUP_HELD", 10_000))
 RATE, SECONDS, WARM_SECONDS, RATIO_MOST, BATCH = 2_000, 40, 3, 1.2, 5_000
+UNEVEN_MOST, NOT_MEASURED = 2, 77
 
 
 class Failed(Exception):
@@ -103,14 +105,15 @@ def one_run(binary, client, with_backups):
 
 def main():
     binary, client = sys.argv[1:]
-    ratios, made = [], 0
+    ratios, without, made = [], [], 0
     try:
         for pair in range(PAIRS):
             figures = {}
             for with_backups in ((False, True), (True, False))[pair % 2]:
                 figures[with_backups], whole = one_run(binary, client, with_backups)
                 made += whole
-            ratios.append(figures[True]["p99_ms"] / figures[False]["p99_ms"])
+            without.append(figures[False]["p99_ms"])
+            ratios.append(figures[True]["p99_ms"] / without[-1])
             print(f"  pair {pair + 1}: p99 {figures[False]['p99_ms']:.2f} ms without, {figures[True]['p99_ms']:.2f} ms beside backups, ratio {ratios[-1]:.2f} "
                   f"({figures[False]['per_second']:.0f} and {figures[True]['per_second']:.0f}/s; p50 {figures[False]['p50_ms']:.2f} and {figures[True]['p50_ms']:.2f} ms)", flush=True)
     except Failed as problem:
@@ -118,6 +121,9 @@ def main():
         return 1
     median = statistics.median(ratios)
     print(f"  median of {PAIRS}: {median:.2f} (at most {RATIO_MOST}); {made} whole backups, at least {HELD} detections in each")
+    if max(without) > UNEVEN_MOST * min(without):
+        print(f"SKIPPED, NOT MEASURED: without backups the p99 was {min(without):.2f} to {max(without):.2f} ms on this machine; try again when its disk is quiet")
+        return NOT_MEASURED
     return 0 if median <= RATIO_MOST else 1
 
 
