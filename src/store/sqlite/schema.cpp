@@ -1,8 +1,13 @@
 #include "store/sqlite/schema.hpp"
 
+#include <sqlite3.h>
+
 #include <array>
+#include <chrono>
+#include <thread>
 
 #include "store/sqlite/limits.hpp"
+#include "store/sqlite/sqlite_connection.hpp"
 
 namespace detection::store::sqlite {
 namespace {
@@ -288,6 +293,16 @@ Result<void> set(Database& db, const std::string& name, std::int64_t value) {
   return {};
 }
 
+/// What the journal is then. Another process that makes the same file is in the way without SQLite waiting for it.
+Result<std::optional<std::string>> write_ahead_log(Database& db) {
+  const auto until = std::chrono::steady_clock::now() + limits::kLockWait;
+  while (true) {
+    auto mode = db.text("PRAGMA journal_mode = WAL");
+    if (mode || sqlite3_errcode(handle(db)) != SQLITE_BUSY || std::chrono::steady_clock::now() > until) return mode;
+    std::this_thread::sleep_for(limits::kTurnPoll);
+  }
+}
+
 Result<void> configure(Database& db, Access access) {
   using Setting = std::pair<const char*, std::int64_t>;
   const bool writer = access == Access::kCreate;
@@ -297,7 +312,7 @@ Result<void> configure(Database& db, Access access) {
     if (auto done = set(db, name, value); !done) return done;
   if (!writer) return set(db, "query_only", 1);
 
-  auto mode = db.text("PRAGMA journal_mode = WAL");
+  auto mode = write_ahead_log(db);
   if (!mode) return std::unexpected(std::move(mode.error()));
   if (*mode != "wal")
     return fail(ErrorCode::kStoreUnavailable, "the database cannot use a write-ahead log (is the disk a local one?)");
