@@ -1,6 +1,7 @@
 // backup, verify, restore: snapshots of the record, also beside a running serve (a restore never).
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -50,11 +51,12 @@ struct SchedulingAttributes {
 /// its slice first, which is milliseconds long where none is named (Linux before 6.12 knows no other). Not SCHED_IDLE:
 /// beside two compilers on two processors a backup came to no end, and its writes would wait in the disk's idle class,
 /// where a file system's journal waits for them on behalf of all.
-void give_way() {
+void give_way(double share) {
+  if (share >= 1) return;
   constexpr int kLast = 19;
   constexpr std::uint64_t kSliceLeast_ns = 100'000;
   const SchedulingAttributes last{.nice = kLast, .runtime_ns = kSliceLeast_ns};
-  (void)::syscall(SYS_sched_setattr, 0, &last, 0);
+  if (::syscall(SYS_sched_setattr, 0, &last, 0) != 0) (void)::setpriority(PRIO_PROCESS, 0, kLast);
 }
 
 /// SQLite sorts in files, and a container may have no /tmp.
@@ -200,7 +202,7 @@ int make_backup(const Configuration& configuration, const BackupArguments& argum
   }
   sort_in(arguments.output);
   const double share = arguments.share_percent / 100.0;
-  if (share < 1) give_way();
+  give_way(share);
   ProgressBar bar(!arguments.json);
   auto made = backup::make({.place = backup_place(configuration),
                             .folder = arguments.output,
@@ -231,7 +233,7 @@ int verify_snapshot(const Configuration& configuration, const VerifyArguments& a
   const auto scratch = arguments.scratch.empty() ? file->parent_path() : fs::path(arguments.scratch);
   sort_in(scratch.empty() ? fs::path(".") : scratch);
   const double share = arguments.share_percent / 100.0;
-  if (share < 1) give_way();
+  give_way(share);
   ProgressBar bar(!arguments.json);
   const auto checked = arguments.restore ? backup::rehearse(*file, scratch, bar.follower(), share)
                                          : backup::verify(*file, bar.follower(), share);
