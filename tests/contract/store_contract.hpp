@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <set>
 #include <string>
 
@@ -29,6 +30,11 @@ struct Engine {
   bool overflows = false;  ///< what its writer cannot take is taken elsewhere
   bool shared = false;     ///< other processes may write: listeners are called more often than this one gives reason to
 };
+
+/// Else GoogleTest prints its bytes behind each case's name.
+inline void PrintTo(const Engine& engine, std::ostream* out) {
+  *out << engine.name;
+}
 
 inline std::string engine_name(const ::testing::TestParamInfo<Engine>& info) {
   return info.param.name;

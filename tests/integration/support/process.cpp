@@ -44,8 +44,8 @@ bool is_free(std::uint16_t port) {
 
 }  // namespace
 
-TempDir::TempDir() {
-  std::string name = (std::filesystem::temp_directory_path() / "detection-test-XXXXXX").string();
+TempDir::TempDir(const std::filesystem::path& in) {
+  std::string name = (in / "detection-test-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) throw_errno("mkdtemp");
   path_ = name;
 }

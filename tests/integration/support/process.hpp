@@ -12,10 +12,10 @@
 
 namespace detection::integration {
 
-/// A folder of its own under the system's temporary folder; removed with everything in it.
+/// A folder of its own in another, by default the system's temporary one; removed with everything in it.
 class TempDir {
  public:
-  TempDir();
+  explicit TempDir(const std::filesystem::path& in = std::filesystem::temp_directory_path());
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
