@@ -95,12 +95,13 @@ bool strike(Replicas& replicas, PostgresServer& server, std::mt19937_64& random,
   return true;
 }
 
-/// What has no answer is asked again, of another replica: it is there or comes now, once.
+/// What has no answer is asked again, of another replica: it is there or comes now, once. 202 where PostgreSQL does not
+/// take it in time: it may still be at what the last fault left it.
 void settle(Replicas& replicas, Told& told) {
   auto client = replicas[0].client();
   for (const auto& request : told.unanswered()) {
     const auto answer = client.post(request.target, request.body);
-    ASSERT_TRUE(answer && answer->status >= 200 && answer->status <= 201) << (answer ? answer->body : "no answer");
+    ASSERT_TRUE(answer && answer->status >= 200 && answer->status <= 202) << (answer ? answer->body : "no answer");
     ASSERT_EQ(acknowledged_ids(*answer), request.ids);
   }
 }
