@@ -51,7 +51,7 @@ Result<sql::Database> copy_of(const sql::Database& place, const fs::path& to, Wo
 Result<Manifest> write_pages(const MakeOptions& options, const fs::path& file, Work& work) {
   auto source = open_to_read(options.place);
   if (!source) return std::unexpected(std::move(source.error()));
-  const Scratch copy(fs::path(file.string() + "-copy"));
+  const Scratch copy(fs::path(file.string() + "-copy"), work);
   if (!options.place.is_postgres()) {
     source = copy_of(*source, copy.path(), work);
     if (!source) return std::unexpected(std::move(source.error()));
@@ -80,7 +80,7 @@ Result<Manifest> write_pages(const MakeOptions& options, const fs::path& file, W
 Result<Checked> restore_into(const fs::path& file, const fs::path& folder, Work& work) {
   auto manifest = check_file(file, work);
   if (!manifest) return std::unexpected(std::move(manifest.error()));
-  const Scratch scratch(folder / (snapshot_name(manifest->made) + std::string(kUnfinished) + "-restored"));
+  const Scratch scratch(folder / (snapshot_name(manifest->made) + std::string(kUnfinished) + "-restored"), work);
   std::error_code failure;
   fs::create_directories(scratch.path(), failure);
   if (failure)
@@ -94,11 +94,11 @@ Result<Checked> restore_into(const fs::path& file, const fs::path& folder, Work&
 Result<Made> make(const MakeOptions& options) {
   auto lock = FolderLock::take(options.folder);
   if (!lock) return std::unexpected(std::move(lock.error()));
-  remove_unfinished(options.folder);
+  Work work(options.progress, options.share);
+  remove_unfinished(options.folder, work);
   const auto begun = options.clock();
   const auto name = snapshot_name(begun);
-  const Scratch partial(options.folder / (name + std::string(kUnfinished)));
-  Work work(options.progress, options.share);
+  const Scratch partial(options.folder / (name + std::string(kUnfinished)), work);
   auto manifest = write_pages(options, partial.path(), work);
   if (!manifest) return std::unexpected(std::move(manifest.error()));
   if (auto sealed = seal(partial.path(), std::move(*manifest), work); !sealed)

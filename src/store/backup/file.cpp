@@ -69,6 +69,11 @@ Result<void> File::write_out(std::int64_t from, std::int64_t to) const {
   return {};
 }
 
+Result<void> File::cut(std::int64_t size) const {
+  if (::ftruncate(descriptor_, size) != 0) return failed("cannot shorten", path_);
+  return {};
+}
+
 Result<void> File::sync() const {
   if (::fsync(descriptor_) != 0) return failed("cannot write", path_);
   (void)::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED);

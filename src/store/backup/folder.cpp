@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "store/backup/backup.hpp"
+#include "store/backup/file.hpp"
 
 namespace detection::store::backup {
 namespace {
@@ -22,6 +23,20 @@ void each_name(const fs::path& folder, Take take) {
   std::error_code failure;
   for (fs::directory_iterator at(folder, failure), end; !failure && at != end; at.increment(failure))
     take(at->path(), at->path().filename().string());
+}
+
+/// To nothing, piece by piece. Not what somebody keeps under another name, too.
+void shrink(const fs::path& path, Work& work) {
+  constexpr std::int64_t kPieceBytes = 1 << 20;
+  std::error_code failure;
+  if (!fs::is_regular_file(fs::symlink_status(path, failure)) || fs::hard_link_count(path, failure) != 1) return;
+  const auto file = File::open(path, O_WRONLY | O_NOFOLLOW);
+  auto left = file ? file->size().value_or(0) : 0;
+  while (left > kPieceBytes) {
+    left -= kPieceBytes;
+    if (!file->cut(left)) return;
+    work.breathe();
+  }
 }
 
 }  // namespace
@@ -65,12 +80,16 @@ FolderLock::~FolderLock() {
 
 void Scratch::clear() const noexcept {
   std::error_code ignored;
+  if (work_.gives_way()) {
+    shrink(path_, work_);
+    each_name(path_, [this](const fs::path& inside, std::string_view) { shrink(inside, work_); });
+  }
   fs::remove_all(path_, ignored);
 }
 
-void remove_unfinished(const fs::path& folder) {
-  each_name(folder, [](const fs::path& path, std::string_view name) {
-    if (name.starts_with(kBefore) && name.find(kUnfinished) != std::string_view::npos) const Scratch left(path);
+void remove_unfinished(const fs::path& folder, Work& work) {
+  each_name(folder, [&work](const fs::path& path, std::string_view name) {
+    if (name.starts_with(kBefore) && name.find(kUnfinished) != std::string_view::npos) const Scratch left(path, work);
   });
 }
 

@@ -10,6 +10,7 @@
 
 #include "detection/error.hpp"
 #include "detection/time.hpp"
+#include "store/backup/work.hpp"
 
 namespace detection::store::backup {
 
@@ -35,10 +36,12 @@ class FolderLock {
   int descriptor_;
 };
 
-/// Takes away what it holds when it ends; whatever is still in the way at the beginning, too.
+/// Takes away what it holds when it ends; whatever is still in the way at the beginning, too. Large files of it go
+/// piece by piece: the journal of their file system, and all who sync there, would wait for all of their blocks at
+/// once.
 class Scratch {
  public:
-  explicit Scratch(std::filesystem::path path) : path_(std::move(path)) { clear(); }
+  Scratch(std::filesystem::path path, Work& work) : path_(std::move(path)), work_(work) { clear(); }
   ~Scratch() { clear(); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
@@ -47,10 +50,11 @@ class Scratch {
  private:
   void clear() const noexcept;
   std::filesystem::path path_;
+  Work& work_;
 };
 
 /// What backups that broke off have left; under the lock.
-void remove_unfinished(const std::filesystem::path& folder);
+void remove_unfinished(const std::filesystem::path& folder, Work& work);
 /// Snapshots made before `before`, but never `newest`; under the lock. Those that went.
 [[nodiscard]] std::vector<std::filesystem::path> remove_old(const std::filesystem::path& folder, UtcMicros before,
                                                             const std::filesystem::path& newest);

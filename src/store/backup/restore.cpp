@@ -70,7 +70,7 @@ Result<Restored> restore_sqlite(const RestoreOptions& options, const Manifest& m
     return fail(ErrorCode::kConflict, "there is a store in " + options.place.directory.string() +
                                           "; --replace puts the snapshot in its place and sets it aside");
   const auto unpacked = options.place.directory / kUnpacked;
-  const Scratch wal(with(unpacked, "-wal")), shm(with(unpacked, "-shm")), pages(unpacked);
+  const Scratch wal(with(unpacked, "-wal"), work), shm(with(unpacked, "-shm"), work), pages(unpacked, work);
   auto checked = unpack(options.file, manifest, unpacked, work);
   if (!checked) return std::unexpected(std::move(checked.error()));
   auto before = put_in_place(unpacked, file);

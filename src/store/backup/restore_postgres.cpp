@@ -160,7 +160,7 @@ Result<Source> open_source(const RestoreOptions& options, const Manifest& manife
   }
   std::error_code failure;
   auto folder = std::filesystem::temp_directory_path(failure) / ("detection-restore-" + std::to_string(::getpid()));
-  source.scratch = std::make_unique<Scratch>(std::move(folder));
+  source.scratch = std::make_unique<Scratch>(std::move(folder), work);
   std::filesystem::create_directories(source.scratch->path(), failure);
   const auto file = source.scratch->path() / "detections.db";
   auto checked = unpack(options.file, manifest, file, work);

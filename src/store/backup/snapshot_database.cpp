@@ -9,10 +9,11 @@
 namespace detection::store::backup {
 namespace {
 
-// Nobody else has the file, and one that is broken off is thrown away: no journal, no waiting for the disk.
+// Nobody else has the file, and one that is broken off is thrown away: no journal, no waiting for the disk. What the
+// cache holds back is written at the end, all at once.
 constexpr std::string_view kSettings =
     "PRAGMA page_size = 4096; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; "
-    "PRAGMA cache_size = -32768; PRAGMA secure_delete = 0;";
+    "PRAGMA cache_size = -4096; PRAGMA secure_delete = 0;";
 
 std::string insert_text(const Table& table) {
   std::string sql = "INSERT INTO " + table.name + " (" + table.column_names() + ") VALUES (";
