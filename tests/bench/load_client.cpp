@@ -13,6 +13,7 @@
 #include <charconv>
 #include <deque>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <system_error>
 
@@ -58,6 +59,13 @@ std::optional<Answer> parse_answer(std::string_view text) {
   answer.head_bytes = head_end + 4;
   answer.bytes = answer.head_bytes + length;
   return text.size() >= answer.bytes ? std::optional(answer) : std::nullopt;
+}
+
+/// Leaves them in order.
+float quantile(std::span<float> values, double share) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
 }
 
 class LoadRun {
@@ -207,21 +215,23 @@ class LoadRun {
       return;
     }
     ++result_.answers;
+    const auto second = static_cast<std::size_t>((now - counted_from_) / std::chrono::seconds(1));
+    if (second_begins_.size() <= second) second_begins_.resize(second + 1, latencies_us_.size());
     latencies_us_.push_back(static_cast<float>(std::chrono::duration<double, std::micro>(now - one.due).count()));
   }
 
   LoadResult result() {
     result_.seconds = std::chrono::duration<double>(std::min(Clock::now(), end_) - counted_from_).count();
     if (result_.seconds > 0) result_.per_second = static_cast<double>(result_.answers) / result_.seconds;
-    std::ranges::sort(latencies_us_);
-    const auto at = [&](double share) {
-      if (latencies_us_.empty()) return 0.0;
-      const auto index = static_cast<std::size_t>(share * static_cast<double>(latencies_us_.size() - 1));
-      return static_cast<double>(latencies_us_[index]) / 1000;
-    };
-    result_.p50_ms = at(0.5);
-    result_.p99_ms = at(0.99);
-    result_.max_ms = at(1);
+    std::vector<float> p99_us;
+    for (std::size_t i = 0; i + 1 < second_begins_.size(); ++i) {
+      const auto begin = second_begins_[i], end = second_begins_[i + 1];
+      if (begin < end) p99_us.push_back(quantile(std::span(latencies_us_).subspan(begin, end - begin), 0.99));
+    }
+    result_.second_p99_ms = quantile(p99_us, 0.5) / 1000;
+    result_.p50_ms = quantile(latencies_us_, 0.5) / 1000;
+    result_.p99_ms = quantile(latencies_us_, 0.99) / 1000;
+    result_.max_ms = quantile(latencies_us_, 1) / 1000;
     return result_;
   }
 
@@ -230,7 +240,8 @@ class LoadRun {
   std::deque<Connection*> idle_;
   int epoll_ = -1;
   std::vector<char> buffer_;
-  std::vector<float> latencies_us_;
+  std::vector<float> latencies_us_;         ///< as they came
+  std::vector<std::size_t> second_begins_;  ///< the first of each second
   std::size_t alive_ = 0;
   std::size_t next_ = 0;
   std::uint64_t number_ = 0;
