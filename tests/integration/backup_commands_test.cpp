@@ -135,23 +135,28 @@ TEST_F(BackupCommands, AKillAtAnyMomentLeavesNothingThatLooksGood) {
   fill(service, 16);
   const auto begun = std::chrono::steady_clock::now();
   ASSERT_EQ(backup(service.data_dir()).exit.code, 0);
-  const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun);
+  auto whole = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun);
   const auto seed = env_number("DETECTION_SEED", std::random_device{}());
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   const auto trials = env_number("DETECTION_KILLS", 20);
-  std::size_t killed = 0;
-  for (std::uint64_t i = 0; i < trials; ++i) {
+  std::uint64_t killed = 0;
+  for (std::uint64_t i = 0; killed < trials; ++i) {
+    ASSERT_LT(i, 10 * trials) << killed << " were killed";
     Child child(command({"backup", "--data-dir", service.data_dir().string(), "--output", folder().string()}),
                 dir_.path() / "killed");
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % static_cast<std::uint64_t>(whole.count())));
+    const std::chrono::microseconds moment(random() % static_cast<std::uint64_t>(whole.count()));
+    std::this_thread::sleep_for(moment);
     child.signal(SIGKILL);
     const auto ended = child.wait(seconds(20));
     ASSERT_TRUE(ended);
-    killed += ended->signalled ? 1 : 0;
+    // The first one may have met a slow moment of the machine: this one took no longer than that.
+    if (ended->signalled)
+      ++killed;
+    else
+      whole = std::max(moment, std::chrono::microseconds(1));
     ASSERT_GE(good_snapshots(), 1U);
   }
-  EXPECT_GT(killed, trials / 2);
   // The next one works, and takes away what they left.
   ASSERT_EQ(backup(service.data_dir()).exit.code, 0);
   for (const auto& entry : std::filesystem::directory_iterator(folder()))
