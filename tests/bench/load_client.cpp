@@ -228,7 +228,7 @@ class LoadRun {
       const auto begin = second_begins_[i], end = second_begins_[i + 1];
       if (begin < end) p99_us.push_back(quantile(std::span(latencies_us_).subspan(begin, end - begin), 0.99));
     }
-    result_.second_p99_ms = quantile(p99_us, 0.5) / 1000;
+    result_.typical_second_p99_ms = quantile(p99_us, 0.5) / 1000;
     result_.p50_ms = quantile(latencies_us_, 0.5) / 1000;
     result_.p99_ms = quantile(latencies_us_, 0.99) / 1000;
     result_.max_ms = quantile(latencies_us_, 1) / 1000;

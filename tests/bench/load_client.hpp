@@ -30,7 +30,8 @@ struct LoadResult {
   double seconds = 0;
   double per_second = 0;
   double p50_ms = 0, p99_ms = 0, max_ms = 0;
-  double second_p99_ms = 0;  ///< the p99 of each second, the median of them: of a disk that seldom stands still
+  double typical_second_p99_ms =
+      0;  ///< the median of the p99 of each whole second: a stall now and then does not move it
 };
 
 [[nodiscard]] std::string http_request(std::string_view method, std::string_view target, std::string_view token = {},

@@ -42,7 +42,7 @@ int main(int argc, char** argv) {
                                        {"broken", r.broken},
                                        {"p50_ms", r.p50_ms},
                                        {"p99_ms", r.p99_ms},
-                                       {"second_p99_ms", r.second_p99_ms},
+                                       {"typical_second_p99_ms", r.typical_second_p99_ms},
                                        {"max_ms", r.max_ms}}
                             .dump(2)
                             .c_str());

@@ -69,8 +69,8 @@ Result<void> File::write_out(std::int64_t from, std::int64_t to) const {
   return {};
 }
 
-Result<void> File::cut(std::int64_t size) const {
-  if (::ftruncate(descriptor_, size) != 0) return failed("cannot shorten", path_);
+Result<void> File::truncate(std::int64_t size) const {
+  if (::ftruncate(descriptor_, size) != 0) return failed("cannot truncate", path_);
   return {};
 }
 

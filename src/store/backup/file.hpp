@@ -30,8 +30,7 @@ class File {
   /// Waits until the bytes [from, to) are on their disk. Done piece by piece, no large amount of them is ever waited
   /// for at once, by others that sync on that disk neither. sync() has still to be called.
   [[nodiscard]] Result<void> write_out(std::int64_t from, std::int64_t to) const;
-  /// Its end from now on.
-  [[nodiscard]] Result<void> cut(std::int64_t size) const;
+  [[nodiscard]] Result<void> truncate(std::int64_t size) const;
   /// What is read of it afterwards comes from the disk, and the memory is left to those that serve.
   [[nodiscard]] Result<void> sync() const;
 

@@ -34,7 +34,7 @@ void shrink(const fs::path& path, Work& work) {
   auto left = file ? file->size().value_or(0) : 0;
   while (left > kPieceBytes) {
     left -= kPieceBytes;
-    if (!file->cut(left)) return;
+    if (!file->truncate(left)) return;
     work.breathe();
   }
 }
